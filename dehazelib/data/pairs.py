@@ -1,0 +1,231 @@
+"""One data set object, Pairs, over three sources: procedural rooms, official RESIDE folders, NYU Depth v2."""
+
+import dataclasses
+import functools
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dehazelib import haze, paths
+from dehazelib.data import check, nyu, rooms
+from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
+
+SOTS_LEVELS = range(1, 11)
+ROOMS_LEVELS = (1, 5, 9)  # of SOTS's ten haze levels, for the rooms test scenes
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One hazy image and the clear scene behind it. With neither file nor airlight, haze is drawn afresh each time."""
+
+    name: str  # "1400_3"
+    scene: int  # where the source keeps the clear image
+    file: str = ""  # hazy image to read
+    airlight: float = 0.0
+    beta: float = 0.0
+
+
+class Pairs:
+    """Hazy and clear images of one split, whatever the source. Images are float32 RGB (3, H, W) in [0, 1].
+
+    clear(scene) and depth(scene) return uint8 (H, W, 3) and the depth over its own maximum, (H, W); hazy(file) reads an
+    existing hazy image, uint8 (H, W, 3). Haze made here is rounded to 8 bits, as an image file would hold it.
+    """
+
+    def __init__(self, name: str, pairs: list[Pair], clear: Callable, depth: Callable | None = None,
+                 hazy: Callable | None = None):
+        self.name, self.pairs = name, pairs
+        self.clear, self.depth, self.hazy = clear, depth, hazy
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def draw(self, index: int, rng: np.random.Generator | None = None, crop: int = 0) -> tuple[Tensor, Tensor]:
+        """Returns (hazy, clear) of one pair; a random square window of `crop` pixels if crop > 0.
+
+        rng is needed for windows and for pairs whose haze is drawn afresh. Raises ValueError if it is missing or the
+        image is smaller than the window.
+        """
+        pair = self.pairs[index]
+        clear = self.clear(pair.scene)
+        window = _window(clear.shape[:2], crop, rng, pair.name)
+        target = _tensor(clear[window])
+        if pair.file:
+            return _tensor(self.hazy(pair.file)[window]), target
+        airlight, beta = pair.airlight, pair.beta
+        if not beta:
+            if rng is None:
+                raise ValueError(f"{self.name}: the haze of {pair.name} is drawn at random: pass a random generator.")
+            airlight, beta = haze.draw_haze(rng)
+        depth = torch.from_numpy(np.ascontiguousarray(self.depth(pair.scene)[window], dtype=np.float32))
+        hazy = haze.add_haze(target, haze.transmission(depth, beta), airlight)
+        return (hazy * 255).round() / 255, target
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.draw(index)
+
+    def some(self, count: int) -> "Pairs":
+        """Returns at most `count` pairs, evenly spread over the set (0: all)."""
+        if not count or count >= len(self):
+            return self
+        chosen = np.linspace(0, len(self) - 1, count).round().astype(int)
+        return Pairs(self.name, [self.pairs[i] for i in chosen], self.clear, self.depth, self.hazy)
+
+    def scenes(self) -> "Pairs":
+        """Returns one pair per scene: the clear images, for super-resolution. Named after the scenes."""
+        first = {pair.scene: pair for pair in reversed(self.pairs)}
+        pairs = [dataclasses.replace(first[s], name=first[s].name.rsplit("_", 1)[0]) for s in sorted(first)]
+        return Pairs(self.name, pairs, self.clear, self.depth, self.hazy)
+
+
+@dataclass(frozen=True)
+class Data:
+    """All splits of one data source, and the identity of its files."""
+
+    name: str  # rooms, nyu, its
+    manifest: str  # first 12 hex digits of the manifest's SHA-256
+    train: Pairs
+    validation: Pairs  # scenes held out from the training scenes
+    tests: dict[str, Pairs]  # the first one is the one that the tables report
+
+
+def open_data(where: str = "rooms") -> Data:
+    """Returns the data at `where`: "rooms" (embedded, made on first use) or a folder with RESIDE and/or NYU Depth v2.
+
+    Raises DataError, saying what is missing and how to lay it out.
+    """
+    return _rooms() if where == "rooms" else _real(Path(where).expanduser())
+
+
+@functools.cache
+def source(where: str) -> str:
+    """Returns what open_data(where).name will be, without opening anything but the folder's listing."""
+    return "rooms" if where == "rooms" else "nyu" if isinstance(check.open_training(where), nyu.Nyu) else "its"
+
+
+def _rooms() -> Data:
+    key = f"rooms-v{rooms.ROOMS_VERSION}"
+
+    def build(folder: Path) -> None:
+        for split in rooms.SPLITS:
+            clear, depth, _ = rooms.make(split)
+            np.save(folder / f"{split}-clear.npy", clear)
+            np.save(folder / f"{split}-depth.npy", depth)
+
+    folder = _cached(key, build)
+    splits = {}
+    for split in rooms.SPLITS:
+        clear, depth = (np.load(folder / f"{split}-{kind}.npy", mmap_mode="r") for kind in ("clear", "depth"))
+        splits[split] = (clear, depth)
+
+    def pairs(name: str, split: str, items: list[Pair]) -> Pairs:
+        clear, depth = splits[split]
+        return Pairs(name, items, clear.__getitem__, lambda scene: depth[scene] / np.float32(65535))
+
+    train = [Pair(f"{i:02d}", i) for i in range(rooms.SPLITS["train"])]
+    validation = [_its_draw(i) for i in range(rooms.SPLITS["validation"])]
+    test = [_sots_level(i, j) for i in range(rooms.SPLITS["test"]) for j in ROOMS_LEVELS]
+    return Data(
+        "rooms",
+        _arrays_id(splits),
+        pairs("rooms_train", "train", train),
+        pairs("rooms_validation", "validation", validation),
+        {"rooms": pairs("rooms", "test", test), "motorcycle": _motorcycle()},
+    )
+
+
+def _motorcycle() -> Pairs:
+    clear, depth = rooms.motorcycle()
+    relative = (depth / depth.max()).astype(np.float32)
+    pairs = [_sots_level(0, level) for level in ROOMS_LEVELS]
+    return Pairs("motorcycle", pairs, lambda scene: clear, lambda scene: relative)
+
+
+def _real(root: Path) -> Data:
+    training, sots = check.open_training(root), check.open_test(root)
+    test = Pairs("sots_indoor", [Pair(name, scene, file=name) for name, scene, _ in sots.pairs], sots.clear, hazy=sots.hazy)
+    held_out, left_out = set(nyu.read_split("nyu_validation")), set(nyu.read_split("nyu_excluded"))
+    identity = manifest_id(manifest(training.files + sots.files, root))
+    if isinstance(training, nyu.Nyu):
+        clear, depth = _decoded_nyu(training, identity)
+        place = {k: i for i, k in enumerate(training.ids)}
+        reader = dict(clear=lambda k: clear[place[k]], depth=lambda k: depth[place[k]] / np.float32(65535))
+        train = [Pair(str(k), k) for k in training.ids if k not in held_out | left_out]
+        validation = [_its_draw(k) for k in training.ids if k in held_out]
+        name = "nyu"
+    else:
+        reader = dict(clear=training.clear, hazy=training.hazy)
+        every = [Pair(file, k, file=file) for k, file in training.pairs]
+        train = [p for p in every if p.scene not in held_out | left_out]
+        first = {p.scene: p for p in reversed(every) if p.scene in held_out}
+        validation = [first[k] for k in sorted(first)]
+        name = "its"
+    return Data(name, identity, Pairs(f"{name}_train", train, **reader),
+                Pairs(f"{name}_validation", validation, **reader), {"sots_indoor": test})
+
+
+def _decoded_nyu(training: nyu.Nyu, identity: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns all scenes, decoded once and then mapped from the cache: (n, 460, 620, 3) uint8, (n, 460, 620) uint16."""
+
+    def build(folder: Path) -> None:
+        shape = (len(training.ids), 460, 620)
+        clear = np.lib.format.open_memmap(folder / "clear.npy", "w+", np.uint8, (*shape, 3))
+        depth = np.lib.format.open_memmap(folder / "depth.npy", "w+", np.uint16, shape)
+        for i, k in enumerate(training.ids):
+            clear[i], depth[i] = training.clear(k), (training.depth(k) * 65535).round()
+
+    folder = _cached(f"nyu-{identity}", build)
+    return np.load(folder / "clear.npy", mmap_mode="r"), np.load(folder / "depth.npy", mmap_mode="r")
+
+
+def _arrays_id(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """Returns the manifest id of the embedded scenes: like that of files, over the arrays' contents."""
+    rows = [(f"{split}/{kind}", array.nbytes, hashlib.sha256(array).hexdigest())
+            for split, arrays in splits.items() for kind, array in zip(("clear", "depth"), arrays)]
+    return manifest_id(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def _its_draw(scene: int) -> Pair:
+    airlight, beta = haze.its_draws(scene)[0]
+    return Pair(f"{scene}_1", scene, airlight=airlight, beta=beta)
+
+
+def _sots_level(scene: int, level: int) -> Pair:
+    return Pair(f"{scene}_{level}", scene, airlight=1.0, beta=haze.sots_beta(level))
+
+
+def _cached(key: str, build: Callable[[Path], None]) -> Path:
+    """Returns the cache folder `key`; if absent, builds it beside its place and renames it, so it is never half there."""
+    folder = paths.cache() / key
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=folder.parent))
+        try:
+            build(scratch)
+            if not folder.is_dir():
+                scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _window(size: tuple[int, int], crop: int, rng: np.random.Generator | None, name: str) -> tuple[slice, slice]:
+    if not crop:
+        return slice(None), slice(None)
+    if rng is None or min(size) < crop:
+        raise ValueError(f"Cannot cut a {crop}-pixel window from {name} of {size[0]}x{size[1]}"
+                         + (": pass a random generator." if rng is None else ": use a smaller crop."))
+    top, left = (int(rng.integers(side - crop + 1)) for side in size)
+    return slice(top, top + crop), slice(left, left + crop)
+
+
+def _tensor(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255

@@ -1,0 +1,52 @@
+"""A network and a test set -> one row of scores per image."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dehazelib.data.pairs import Pairs
+from dehazelib.metrics import psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb
+from dehazelib.resampling import super_resolution_pair
+from dehazelib.spec import Spec
+
+
+def task_pairs(spec: Spec, pairs: Pairs) -> Pairs:
+    """Returns the images that a task is evaluated on: all pairs, or for super-resolution each clear scene once."""
+    return pairs.scenes() if spec.task == "super_resolution" else pairs
+
+
+@torch.no_grad()
+def images(network: nn.Module, spec: Spec, pairs: Pairs) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+    """Yields (name, input, output, target) per image, each (1, 3, H, W) on the CPU, outputs clamped to [0, 1]."""
+    pairs = task_pairs(spec, pairs)
+    training, device = network.training, next((p.device for p in network.parameters()), torch.device("cpu"))
+    network.eval()
+    for i, pair in enumerate(pairs.pairs):
+        inputs, target = (x[None] for x in pairs[i])
+        if spec.task == "super_resolution":
+            inputs, target = super_resolution_pair(target, spec.target, getattr(network, "scale", 2))
+        yield pair.name, inputs, network(inputs.to(device)).float().cpu().clamp(0, 1), target
+    network.train(training)
+
+
+def mean_psnr(network: nn.Module, spec: Spec, pairs: Pairs) -> float:
+    """Returns the mean PSNR in dB over all images of a set."""
+    scores = [psnr_rgb(output, target) for _, _, output, target in images(network, spec, pairs)]
+    return torch.cat(scores).mean().item()
+
+
+def scores(network: nn.Module, spec: Spec, pairs: Pairs) -> pd.DataFrame:
+    """Returns one row per image: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb."""
+    rows = [
+        {
+            "test_set": pairs.name,
+            "image": name,
+            "psnr_rgb": psnr_rgb(output, target).item(),
+            "ssim_gauss11_rgb": ssim_gauss11_rgb(output, target).item(),
+            "ssim_uniform7_rgb": ssim_uniform7_rgb(output, target).item(),
+        }
+        for name, _, output, target in images(network, spec, pairs)
+    ]
+    return pd.DataFrame(rows, columns=["test_set", "image", "psnr_rgb", "ssim_gauss11_rgb", "ssim_uniform7_rgb"])

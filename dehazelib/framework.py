@@ -1,0 +1,89 @@
+"""The full framework (section 3.3, Figs 1 and 4): a frozen super-resolution teacher guides the student's training."""
+
+import torch
+from torch import Tensor, nn
+
+from dehazelib.affinity import affinity_loss
+from dehazelib.objectives import LOSSES, Objective
+from dehazelib.resampling import reduced
+
+POOL = 0.25  # of the input image's resolution
+MEASURE_EVERY = 10  # steps between measurements of the two gradients
+
+
+class Framework(Objective):
+    """Equation (15): reconstruction loss + w_FA x affinity loss between the student and a frozen teacher.
+
+    network: the student. teacher: maps the clear image to a super-resolved one and is never trained.
+    features: "outputs" compares the two final 3-channel images (as released; works with any network);
+      "intermediate" compares three scales, the teacher's first, expanded and output features with the student's groups
+      1, 2 and 3, and takes the mean (as described).
+    distance: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term holds
+      this share, ||w g_FA|| / (||g|| + ||w g_FA||), of the gradient norms (exponential mean over measurements).
+    teacher_input: "native" feeds the clear image itself (HR teacher), "half" the image at half its size (LR teacher).
+    Both gradient norms are measured every MEASURE_EVERY steps, over all of the student's parameters.
+    """
+
+    def __init__(self, network: nn.Module, teacher: nn.Module, *, loss: str = "mse", features: str = "outputs",
+                 distance: str = "l2_norm", weight: float = 0.25, share: float = 0.0, teacher_input: str = "native"):
+        super().__init__(network)
+        if not 0 <= share < 1:
+            raise ValueError(f"The affinity term's share of the gradient must lie in [0, 1), not {share}.")
+        self.teacher = teacher.requires_grad_(False).eval()
+        self.loss, self.features, self.distance = LOSSES[loss], features, distance
+        self.share, self.teacher_input = share, teacher_input
+        self.register_buffer("weight", torch.tensor(weight))
+        self.register_buffer("calls", torch.tensor(0))
+        self.register_buffer("norms", torch.zeros(2))  # ||g reconstruction||, ||g affinity|| without its weight
+
+    def train(self, mode: bool = True) -> "Framework":
+        super().train(mode)
+        self.teacher.eval()  # frozen: batch norm too
+        return self
+
+    def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
+        reconstruction, affinity = self.terms(inputs, target)
+        if self.calls % MEASURE_EVERY == 0:
+            self._measure(reconstruction, affinity)
+        self.calls += 1
+        return reconstruction + self.weight * affinity
+
+    def terms(self, hazy: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the reconstruction loss and the affinity loss L_FA, both scalars, for (B, 3, H, W) images."""
+        with torch.no_grad():
+            low = clear if self.teacher_input == "native" else reduced(clear)
+            guide, guide_features = self.teacher(low, return_features=True)
+        if self.features == "outputs":
+            dehazed = self.network(hazy)
+            matched = [(dehazed, guide)]
+        else:
+            dehazed, groups = self.network(hazy, return_features=True)
+            if len(groups) != len(guide_features) + 1:
+                raise ValueError("features=intermediate needs a teacher with first and expanded features: an FSRCNN, "
+                                 "not an interpolation; use features=outputs.")
+            matched = list(zip(groups, [*guide_features, guide]))
+        size = hazy.shape[-2:]
+        distances = [affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size) for s, t in matched]
+        return self.loss(dehazed, clear), torch.stack(distances).mean()
+
+    def _measure(self, reconstruction: Tensor, affinity: Tensor) -> None:
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        norms = []
+        for term in (reconstruction, affinity):
+            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+            norms.append(torch.stack([g.float().square().sum() for g in gradients if g is not None]).sum().sqrt())
+        self.norms.copy_(torch.stack(norms).detach())
+        if self.share > 0 and self.norms[1] > 0:
+            wanted = self.share / (1 - self.share) * self.norms[0] / self.norms[1]
+            self.weight.copy_(wanted if self.calls == 0 else 0.9 * self.weight + 0.1 * wanted)
+
+    def measurements(self) -> dict[str, float]:
+        """Returns w_FA, both gradient norms (the affinity one weighted) and the affinity term's share of them."""
+        weight, (reconstruction, affinity) = self.weight.item(), self.norms.tolist()
+        total = reconstruction + weight * affinity
+        return {
+            "affinity_weight": weight,
+            "gradient_norm_reconstruction": reconstruction,
+            "gradient_norm_affinity": weight * affinity,
+            "affinity_share": weight * affinity / total if total else 0.0,
+        }

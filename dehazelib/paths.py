@@ -1,0 +1,25 @@
+"""Where things live, from this file and three environment variables, never from the working directory.
+
+DEHAZE_DATA     folder with RESIDE and/or NYU Depth v2, for studies on real images
+DEHAZE_RESULTS  results folder, default: results/ beside this package
+XDG_CACHE_HOME  cache folder, default: ~/.cache; ours is dehazelib/ in it
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+PROFILES = NOTEBOOKS / "profiles"
+PUBLISHED = ROOT / "results" / "published"
+WEIGHTS = Path(__file__).resolve().parent / "weights"
+
+
+def results() -> Path:
+    """Returns the folder that holds one sub-folder per study."""
+    return Path(os.environ.get("DEHAZE_RESULTS") or ROOT / "results").resolve()
+
+
+def cache() -> Path:
+    """Returns the folder for what can be made again: decoded images, hashes."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dehazelib"

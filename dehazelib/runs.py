@@ -1,0 +1,218 @@
+"""A cabinet of runs: ask for one by its specification, and it is loaded, resumed or trained."""
+
+import dataclasses
+import json
+import math
+import os
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from dehazelib import networks, provenance, study
+from dehazelib import spec as specification
+from dehazelib.data.images import DataError
+from dehazelib.data.pairs import Data, Pairs, open_data
+from dehazelib.evaluation import scores, task_pairs
+from dehazelib.spec import Spec
+from dehazelib.study import Settings
+from dehazelib.training import LOG, WEIGHTS, Hardware, train, write_csv
+
+SPEC, SCORES, PROVENANCE = "spec.yaml", "scores.csv", "provenance.json"
+
+
+class Run:
+    """One run in a cabinet: a folder with spec.yaml, log.csv, weights.safetensors, scores.csv and provenance.json."""
+
+    def __init__(self, cabinet: Path, spec: Spec):
+        self.cabinet, self.spec, self.folder = Path(cabinet), spec, Path(cabinet) / spec.id
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / PROVENANCE).exists()
+
+    def train(self, data: Data, hardware: Hardware = Hardware()) -> "Run":
+        """Returns this run, trained: at once if it was, from its checkpoint if it was begun, else from the start.
+
+        Raises DataError if the run was begun on other files than `data` holds.
+        """
+        identity = self.folder / "manifest.txt"
+        if identity.exists() and identity.read_text().strip() != data.manifest:
+            raise DataError(f"{self.folder} was trained on data with manifest {identity.read_text().strip()}, this is "
+                            f"{data.manifest}. Use the same files, or remove the folder to train afresh.")
+        if self.done:
+            return self
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.folder / SPEC, self.spec.text())
+        _write(identity, data.manifest + "\n")
+        cost = train(self.spec, data, self.folder, self.teacher(), hardware)
+        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **cost, **provenance.environment()}
+        _write(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+        return self
+
+    def teacher(self) -> nn.Module | None:
+        """Returns the frozen network that guides this run, or None. Raises FileNotFoundError if it is not trained yet."""
+        name = self.spec.teacher
+        if not name:
+            return None
+        if name in ("bilinear", "bicubic"):
+            return networks.build(name)
+        if name.startswith("untrained:"):
+            torch.manual_seed(self.spec.seed)
+            return networks.build(name.removeprefix("untrained:"))
+        return find(self.cabinet, name).network()
+
+    def network(self) -> nn.Module:
+        """Returns the trained network, in evaluation mode on the CPU."""
+        weights = self.folder / WEIGHTS
+        if not weights.exists():
+            raise FileNotFoundError(f"{weights} is missing: train the run first (dehazelib train {self.spec.id}).")
+        network = networks.build(self.spec.network)
+        network.load_state_dict(load_file(weights))
+        return network.eval()
+
+    def score(self, pairs: Pairs) -> pd.DataFrame:
+        """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""
+        known = self.scores()
+        have = set(known.image[known.test_set == pairs.name])
+        wanted = task_pairs(self.spec, pairs)
+        missing = [pair for pair in wanted.pairs if pair.name not in have]
+        if missing:
+            rest = Pairs(pairs.name, missing, pairs.clear, pairs.depth, pairs.hazy)
+            new = scores(self.network(), self.spec, rest)
+            known = pd.concat([known, new]) if len(known) else new
+            write_csv(known, self.folder / SCORES)
+        names = {pair.name for pair in wanted.pairs}
+        return known[(known.test_set == pairs.name) & known.image.isin(names)]
+
+    def scores(self) -> pd.DataFrame:
+        """Returns all per-image scores so far: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb."""
+        file = self.folder / SCORES
+        return pd.read_csv(file, dtype={"image": str}) if file.exists() else pd.DataFrame({"test_set": [], "image": []})
+
+    def scored(self, settings: Settings) -> bool:
+        """Returns whether the run is finished and scored on as many test images as the study asks for."""
+        return self.done and (self.folder / f"scored-{settings.test_pairs}").exists()
+
+    def mark_scored(self, settings: Settings) -> None:
+        (self.folder / f"scored-{settings.test_pairs}").touch()
+
+    def log(self) -> pd.DataFrame:
+        """Returns the learning curve, one row per validation."""
+        return pd.read_csv(self.folder / LOG)
+
+    def provenance(self) -> dict:
+        return json.loads((self.folder / PROVENANCE).read_text())
+
+
+class Control(Run):
+    """A network without training (hazy input, interpolation, dark channel prior): scored like a run, never trained."""
+
+    @property
+    def done(self) -> bool:
+        return True
+
+    def train(self, data: Data, hardware: Hardware = Hardware()) -> "Control":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.folder / SPEC, self.spec.text())
+        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, "minutes": 0.0}
+        if not (self.folder / PROVENANCE).exists():
+            _write(self.folder / PROVENANCE, json.dumps(facts | provenance.environment(), indent=1) + "\n")
+        return self
+
+    def network(self) -> nn.Module:
+        return networks.build(self.spec.network).eval()
+
+    def log(self) -> pd.DataFrame:
+        return pd.DataFrame()
+
+
+def run(cabinet: Path, spec: Spec) -> Run:
+    """Returns the run (or control) of a specification; nothing is trained yet."""
+    role = networks.CATALOGUE[spec.network].role if spec.network in networks.CATALOGUE else ""
+    return (Control if role == "control" else Run)(cabinet, spec)
+
+
+def find(cabinet: Path, run_id: str) -> Run:
+    """Returns the run with this id. Raises FileNotFoundError naming the ids that are there."""
+    file = Path(cabinet) / run_id / SPEC
+    if not file.exists():
+        have = sorted(p.parent.name for p in Path(cabinet).glob(f"*/{SPEC}"))
+        raise FileNotFoundError(f"No run {run_id} in {cabinet}. It holds: {', '.join(have) or 'nothing'}.")
+    return run(cabinet, specification.read(file))
+
+
+def _write(path: Path, text: str) -> None:
+    scratch = path.with_name(path.name + ".writing")
+    scratch.write_text(text)
+    os.replace(scratch, path)
+
+
+# ------------------------------------------------------------------------------------------- a study's runs, in one go
+
+
+def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> list[Run]:
+    """Returns the runs of these specifications, trained (with the teachers they need) and scored on every test set.
+
+    Finished runs are only loaded; the data are opened only if something is missing.
+    """
+    known = {spec.id: spec for spec in study.every(settings)}
+    needed = [known[spec.teacher] for spec in specs if spec.teacher in known]
+    result = []
+    for spec in dict.fromkeys([*needed, *specs]):
+        one = run(settings.cabinet, spec)
+        if not one.scored(settings):
+            data = data or open_data(settings.data)
+            one.train(data, hardware(settings))
+            for pairs in test_sets(settings, data):
+                one.score(pairs)
+            one.mark_scored(settings)
+        result.append(one)
+    return [one for one in result if one.spec in specs]
+
+
+def test_sets(settings: Settings, data: Data) -> list[Pairs]:
+    """Returns the test sets that a study scores, the reported one first."""
+    return [pairs.some(settings.test_pairs) for pairs in data.tests.values()]
+
+
+def hardware(settings: Settings) -> Hardware:
+    return Hardware(settings.accelerator, settings.devices, settings.num_nodes, settings.workers)
+
+
+def collect(settings: Settings) -> None:
+    """Writes the study's rows beside its cabinet: scores.csv, runs.csv, curves.csv, environment.json.
+
+    Only finished runs of this study are in them, in the study's order.
+    """
+    runs = [one for spec in study.every(settings) if (one := run(settings.cabinet, spec)).scored(settings)]
+    if not runs:
+        raise FileNotFoundError(f"{settings.cabinet} holds no finished run of the study {settings.name}.")
+    write_csv(pd.concat([_identity(one).merge(one.scores(), how="cross") for one in runs]), settings.folder / "scores.csv")
+    write_csv(pd.DataFrame([_summary(one) for one in runs]), settings.folder / "runs.csv")
+    logs = [pd.concat([_identity(one)[["run", "label", "seed"]].merge(one.log(), how="cross")]) for one in runs
+            if not isinstance(one, Control)]
+    if logs:
+        write_csv(pd.concat(logs), settings.folder / "curves.csv")
+    facts = {"study": settings.name, "manifest": runs[-1].provenance()["manifest"], **provenance.environment()}
+    _write(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
+
+
+def _identity(one: Run) -> pd.DataFrame:
+    spec = one.spec
+    return pd.DataFrame([{"run": spec.id, "label": spec.label, "network": spec.network, "task": spec.task,
+                          "target": spec.target, "seed": spec.seed}])
+
+
+def _summary(one: Run) -> dict:
+    facts, log, row = one.provenance(), one.log(), _identity(one).iloc[0].to_dict()
+    row["parameters"] = networks.parameters(networks.build(one.spec.network))
+    if len(log):
+        best = log.loc[log.validation_psnr_rgb.idxmax()]
+        row |= {"best_epoch": math.ceil(best.epoch), "best_validation_psnr_rgb": best.validation_psnr_rgb}
+        row["psnr_selected_on_test"] = log.test_psnr_rgb.max() if "test_psnr_rgb" in log else None
+    keep = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "gpu", "torch")
+    options = {k: v for k, v in dataclasses.asdict(one.spec).items() if k not in row}
+    return row | {k: facts.get(k) for k in keep} | options

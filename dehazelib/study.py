@@ -1,0 +1,235 @@
+"""Which runs each table and figure needs, and how large they are: settings, profiles, lists of runs. Light: no torch."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from dehazelib import paths
+from dehazelib.spec import Spec
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a profile or a notebook's parameters can set. The defaults are the profile "smoke"."""
+
+    profile: str = "smoke"  # results go to results/<profile>, or results/<profile>-<source> with real images
+    data: str = "rooms"  # rooms (embedded), or the folder that holds RESIDE and/or NYU Depth v2; may name $DEHAZE_DATA
+    seed: int = 0  # first seed
+    seeds: int = 1  # number of seeds of the central comparison
+    ablation_seeds: int = 1  # number of seeds of the teachers, controls and Tables 6 to 8
+    recipe: str = "modern"  # modern, paper, released: see RECIPES
+    readings: list = field(default_factory=lambda: ["as_released"])  # of the paper, for Tables 6 to 8
+    teacher_steps: int = 12
+    teacher_batch: int = 4
+    teacher_crop: int = 32  # pixels of the clear image; 0: whole images
+    student_steps: int = 12
+    student_batch: int = 4
+    student_crop: int = 48  # pixels; 0: whole images
+    train_scenes: int = 0  # train on the first so many scenes; 0: all
+    validations: int = 2  # per run
+    validation_pairs: int = 2
+    test_pairs: int = 4  # of the reported test set, evenly spread; 0: all
+    track_test: bool = False  # also report what selecting on the test set would claim
+    precision: str = "32-true"  # 32-true, bf16-mixed, 16-mixed
+    accelerator: str = "auto"  # auto, cpu, cuda, mps
+    devices: int = 1  # processes per node
+    num_nodes: int = 1
+    workers: int = 0  # data loading processes
+
+    def __post_init__(self):
+        check(dataclasses.asdict(self), f"profile {self.profile}")
+        if self.recipe not in RECIPES:
+            raise ValueError(f"recipe is {self.recipe!r}: use one of {', '.join(RECIPES)}.")
+        if unknown := set(self.readings) - set(READINGS):
+            raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
+        object.__setattr__(self, "data", _data(self.data))
+
+    @property
+    def source(self) -> str:
+        """Returns rooms, nyu or its: what the data folder holds."""
+        if self.data == "rooms":
+            return "rooms"
+        from dehazelib.data.pairs import source  # imports torch, which the embedded set does not need here
+
+        return source(self.data)
+
+    @property
+    def name(self) -> str:
+        """Returns the study's name, that of its folder."""
+        return self.profile if self.source == "rooms" else f"{self.profile}-{self.source}"
+
+    @property
+    def folder(self) -> Path:
+        return paths.results() / self.name
+
+    @property
+    def cabinet(self) -> Path:
+        return self.folder / "runs"
+
+
+READINGS = {  # of the affinity module: the paper's text, the authors' code
+    "as_described": {"features": "intermediate", "distance": "l2"},
+    "as_released": {"features": "outputs", "distance": "l2_norm"},
+}
+RECIPES = {  # of training: the paper's text, the authors' code, and one for limited time
+    "paper": {"lr": 1e-5, "schedule": "step", "decay": 0.98, "decay_epochs": 10, "augment": "none"},
+    "released": {"lr": 1e-4, "schedule": "constant", "clip": 0.1, "augment": "released"},
+    "modern": {"lr": 2e-3, "schedule": "cosine", "warmup_share": 0.05, "augment": "flip"},
+}
+EPOCH_IMAGES = {"rooms": 48, "nyu": 13990, "its": 13990}  # of a dehazing epoch: ITS has ten hazy images per scene
+NATIVE = ("fsrcnn_x2", "fsrcnn_x4", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 1, 3
+UPSAMPLED = ("fsrcnn_x2", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 2, 4
+INTERPOLATIONS = {"native": ("bilinear", "bicubic", "bilinear_x4", "bicubic_x4"), "upsampled": ("bilinear", "bicubic")}
+TEACHER = "dsc_mc_fsrcnn"
+ADAPTIVE_SHARE = 0.1
+
+
+def load(profile: str, **changes) -> Settings:
+    """Returns the settings of a profile, with changes. Raises ValueError naming an unknown profile or setting."""
+    file = paths.PROFILES / f"{profile}.yaml"
+    if not file.exists():
+        have = sorted(p.stem for p in paths.PROFILES.glob("*.yaml"))
+        raise ValueError(f"No profile {profile!r}. There are: {', '.join(have)} (notebooks/profiles).")
+    return _settings((yaml.safe_load(file.read_text()) or {}) | changes, f"profile {profile}")
+
+
+def from_notebook(namespace: Mapping) -> Settings:
+    """Returns the settings that a notebook's parameters cell and papermill have put into globals().
+
+    Raises ValueError for a name that is no setting (papermill itself only warns) and TypeError for a changed type.
+    """
+    literals = (bool, int, float, str, list, dict, type(None))
+    given = {k: v for k, v in namespace.items()
+             if type(v) in literals and not k.startswith("_") and k not in ("In", "Out")}
+    return _settings(given, "the notebook's parameters")
+
+
+def check(given: Mapping, where: str) -> None:
+    """Raises ValueError or TypeError, in one line, if a name or a type does not fit Settings."""
+    types = {f.name: f.type for f in dataclasses.fields(Settings)}
+    for name, value in given.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(types)}."
+            raise ValueError(f"Unknown parameter {name!r} in {where}: {hint}")
+        if type(value) is not types[name]:
+            raise TypeError(f"Parameter {name} in {where} must be {types[name].__name__}, not {value!r}.")
+
+
+def _settings(given: Mapping, where: str) -> Settings:
+    check(given, where)
+    return Settings(**given)
+
+
+def _data(where: str) -> str:
+    expanded = os.path.expandvars(where)
+    if "$" in expanded:
+        raise ValueError(f"data is {where!r}, but the variable is not set: export DEHAZE_DATA=/folder, or give data itself.")
+    return expanded if expanded == "rooms" else str(Path(expanded).expanduser().resolve())
+
+
+# ------------------------------------------------------------------------------------------------- lists of runs
+
+
+def teachers(settings: Settings) -> list[Spec]:
+    """Returns the super-resolution runs of Tables 1 to 4, both tasks, all variants."""
+    return [teacher(settings, network, target, seed)
+            for target, variants in (("native", NATIVE), ("upsampled", UPSAMPLED))
+            for network in variants for seed in _seeds(settings, settings.ablation_seeds)]
+
+
+def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled", seed: int | None = None) -> Spec:
+    """Returns one super-resolution run; by default the teacher of the full framework (460x620 -> 920x1240)."""
+    seed = settings.seed if seed is None else seed
+    loss = "mse" if network.startswith("fsrcnn") else "channel_mse"
+    options = _recipe(settings, "teacher") | ({"lr": 1e-3} if settings.recipe == "modern" else {})
+    return Spec(label=f"{network}-{target}", network=network, task="super_resolution", target=target, seed=seed,
+                loss=loss, **options)
+
+
+def interpolations(settings: Settings) -> list[Spec]:
+    """Returns the controls of Tables 1 to 4."""
+    return [Spec(label=f"{name}-{target}", network=name, task="super_resolution", target=target, data=settings.source)
+            for target, names in INTERPOLATIONS.items() for name in names]
+
+
+def central(settings: Settings) -> list[Spec]:
+    """Returns the central comparison: the student alone and the full framework in both readings, all seeds."""
+    seeds = _seeds(settings, settings.seeds)
+    return [student(settings, seed) for seed in seeds] + [
+        framework(settings, reading, seed) for reading in ("as_released", "as_described") for seed in seeds]
+
+
+def controls(settings: Settings) -> list[Spec]:
+    """Returns what the paper lacks: adaptive weight, bilinear upsampling as teacher, untrained teacher, hazy input."""
+    runs = [Spec(label="hazy", network="hazy", data=settings.source)]
+    for seed in _seeds(settings, settings.ablation_seeds):
+        for reading in READINGS:
+            runs.append(framework(settings, reading, seed, "adaptive", affinity_share=ADAPTIVE_SHARE))
+        for name, substitute in (("bilinear", "bilinear"), ("untrained", f"untrained:{TEACHER}")):
+            run = framework(settings, "as_released", seed, affinity_share=ADAPTIVE_SHARE, teacher=substitute)
+            runs.append(run.replace(label=f"framework-{name}_teacher"))
+    return runs
+
+
+def ablations(settings: Settings) -> list[Spec]:
+    """Returns the rows of Tables 6, 7 and 8 that are not in the central comparison."""
+    lr_teacher = teacher(settings, target="native").id
+    changes = {
+        "lr": {"teacher": lr_teacher, "teacher_input": "half"},
+        "w0.50": {"affinity_weight": 0.50},
+        "w0.75": {"affinity_weight": 0.75},
+        "l1": {"distance": "l1"},
+        "kl": {"distance": "kl"},
+    }
+    return [framework(settings, reading, seed, suffix, **change) for reading in settings.readings
+            for suffix, change in changes.items() for seed in _seeds(settings, settings.ablation_seeds)]
+
+
+def student(settings: Settings, seed: int | None = None) -> Spec:
+    """Returns the student trained alone."""
+    seed = settings.seed if seed is None else seed
+    return Spec(label="student", network="student", seed=seed, track_test=settings.track_test,
+                **_recipe(settings, "student"))
+
+
+def framework(settings: Settings, reading: str, seed: int | None = None, suffix: str = "", **changes) -> Spec:
+    """Returns the student trained in the full framework, in one reading of the paper. Equation (15)."""
+    options = {"teacher": teacher(settings).id, **READINGS[reading], **changes}
+    label = "-".join(filter(None, ("framework", reading, suffix)))
+    return student(settings, seed).replace(label=label, **options)
+
+
+STAGES = {  # in order: what comes later may need what comes before
+    "teachers": lambda s: teachers(s) + interpolations(s),
+    "central": central,
+    "controls": controls,
+    "ablations": ablations,
+}
+
+
+def every(settings: Settings) -> list[Spec]:
+    """Returns all runs of the study, in an order in which they can be trained."""
+    return [run for stage in STAGES.values() for run in stage(settings)]
+
+
+def _seeds(settings: Settings, count: int) -> range:
+    return range(settings.seed, settings.seed + count)
+
+
+def _recipe(settings: Settings, role: str) -> dict:
+    """Returns the options of Spec that the recipe and the sizes for "teacher" or "student" amount to."""
+    options = dict(RECIPES[settings.recipe])
+    steps, batch, crop = (getattr(settings, f"{role}_{size}") for size in ("steps", "batch", "crop"))
+    epochs, share = options.pop("decay_epochs", 0), options.pop("warmup_share", 0)
+    options |= {"decay_steps": epochs * EPOCH_IMAGES[settings.source] // batch, "warmup": round(share * steps)}
+    return options | {
+        "data": settings.source, "steps": steps, "batch": batch, "crop": crop, "train_scenes": settings.train_scenes,
+        "validations": settings.validations, "validation_pairs": settings.validation_pairs,
+        "precision": settings.precision,
+    }

@@ -1,0 +1,231 @@
+"""One training loop for every network. Resumable at any step; scales over devices and nodes through Lightning Fabric."""
+
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning.fabric import Fabric
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from dehazelib import networks
+from dehazelib.data.pairs import Data
+from dehazelib.data.stream import Shard, Stream
+from dehazelib.evaluation import mean_psnr
+from dehazelib.framework import Framework
+from dehazelib.objectives import Objective, Reconstruction
+from dehazelib.spec import Spec
+
+CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a run trains. Nothing here changes its result beyond floating-point order."""
+
+    accelerator: str = "auto"  # auto, cpu, cuda, mps
+    devices: int = 1  # processes per node
+    num_nodes: int = 1
+    workers: int = 0  # data loading processes per training process
+    checkpoint_seconds: float = 30.0  # at most this much work is lost when the process is killed
+
+
+def learning_rate(spec: Spec, step: int) -> float:
+    """Returns the learning rate of step 0 ... spec.steps - 1."""
+    if step < spec.warmup:
+        return spec.lr * (step + 1) / spec.warmup
+    if spec.schedule == "cosine":
+        return spec.lr * 0.5 * (1 + math.cos(math.pi * (step - spec.warmup) / max(1, spec.steps - spec.warmup)))
+    if spec.schedule == "step":
+        return spec.lr * spec.decay ** (step // spec.decay_steps)
+    return spec.lr
+
+
+def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None) -> Objective:
+    """Returns what a run minimises. Raises ValueError if the affinity module lacks its teacher."""
+    if spec.loss == "objective":
+        return networks.CATALOGUE[spec.network].objective(network)
+    if spec.features == "none":
+        return Reconstruction(network, spec.loss)
+    if teacher is None:
+        raise ValueError(f"{spec.id} needs its teacher {spec.teacher}.")
+    return Framework(network, teacher, loss=spec.loss, features=spec.features, distance=spec.distance,
+                     weight=spec.affinity_weight, share=spec.affinity_share, teacher_input=spec.teacher_input)
+
+
+def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware()) -> dict:
+    """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`.
+
+    Returns {"minutes": training time over all resumptions, "peak_memory_mb": of this process}. The weights kept are those
+    with the highest mean PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
+    """
+    fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, num_nodes=hardware.num_nodes,
+                    precision=spec.precision)
+    fabric.launch()
+    state = _State(spec, fabric, teacher)
+    if (folder / CHECKPOINT).exists():
+        state.load(folder / CHECKPOINT)
+    loader = _loader(spec, data, state, fabric, hardware)
+    marks = {round(spec.steps * (i + 1) / spec.validations) for i in range(spec.validations)}
+    started = saved = time.monotonic()
+    bar = tqdm(loader, spec.id, initial=state.step, total=spec.steps, unit="step", disable=not sys.stderr.isatty())
+    for inputs, target in bar:
+        state.update(fabric, inputs, target)
+        if state.step in marks:
+            state.minutes += (time.monotonic() - started) / 60
+            started = time.monotonic()
+            state.validate(data, fabric)
+        if fabric.is_global_zero and (state.step in marks or time.monotonic() - saved > hardware.checkpoint_seconds):
+            now = time.monotonic()
+            state.minutes, started, saved = state.minutes + (now - started) / 60, now, now
+            state.save(folder)
+    if fabric.is_global_zero:
+        state.finish(folder)
+    fabric.barrier()
+    return {"minutes": state.minutes, "peak_memory_mb": peak_memory_mb(fabric.device)}
+
+
+class _State:
+    """Everything that changes during training."""
+
+    def __init__(self, spec: Spec, fabric: Fabric, teacher: nn.Module | None):
+        torch.manual_seed(spec.seed)
+        layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+        network = networks.build(spec.network).to(memory_format=layout)
+        whole = objective(spec, network, teacher)
+        optimizers = [torch.optim.Adam(group, lr=spec.lr, weight_decay=spec.weight_decay) for group in whole.groups()]
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema)) if spec.ema else None
+        self.objective, *self.optimizers = fabric.setup(whole, *optimizers)
+        if self.average is not None:
+            self.average.to(fabric.device)
+        self.spec, self.layout = spec, layout
+        self.step, self.minutes, self.losses, self.log = 0, 0.0, 0.0, []
+        self.logged, self.best, self.best_psnr = 0, {}, -math.inf
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.average.module if self.average is not None else self.objective.module.network
+
+    def update(self, fabric: Fabric, inputs: Tensor, target: Tensor) -> None:
+        torch.manual_seed(1_000_003 * self.spec.seed + self.step)  # dropout and the like repeat after a resumption
+        self.objective.train()
+        inputs = inputs.contiguous(memory_format=self.layout)
+        for group, optimizer in enumerate(self.optimizers):
+            for settings in optimizer.param_groups:
+                settings["lr"] = learning_rate(self.spec, self.step)
+            optimizer.zero_grad()
+            loss = self.objective(group, inputs, target)
+            fabric.backward(loss)
+            if self.spec.clip:
+                fabric.clip_gradients(self.objective, optimizer, max_norm=self.spec.clip)
+            optimizer.step()
+            if group == 0:
+                self.losses = self.losses + loss.detach()
+        if self.average is not None:
+            self.average.update_parameters(self.objective.module.network)
+        self.step += 1
+
+    def validate(self, data: Data, fabric: Fabric) -> None:
+        spec, network = self.spec, self.network
+        loss = float(fabric.all_reduce(torch.as_tensor(self.losses), reduce_op="mean")) / (self.step - self.logged)
+        psnr = mean_psnr(network, spec, data.validation.some(spec.validation_pairs))
+        row = {
+            "step": self.step, "images": self.step * spec.batch,
+            "epoch": self.step * spec.batch / len(Stream(spec, data.train).pairs),
+            "lr": learning_rate(spec, self.step - 1), "loss": loss, "validation_psnr_rgb": psnr, "minutes": self.minutes,
+        }
+        if spec.track_test:
+            row["test_psnr_rgb"] = mean_psnr(network, spec, next(iter(data.tests.values())))
+        self.log.append(row | self.objective.module.measurements())
+        self.losses, self.logged = 0.0, self.step
+        if psnr > self.best_psnr:
+            self.best_psnr = psnr
+            self.best = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"{spec.id}: the loss is {loss} at step {self.step}; lower lr or set clip.")
+        if fabric.is_global_zero and not sys.stderr.isatty():
+            print(f"{spec.id}: step {self.step}/{spec.steps}, loss {loss:.5f}, validation {psnr:.2f} dB, "
+                  f"{self.minutes:.1f} min", file=sys.stderr, flush=True)
+
+    def save(self, folder: Path) -> None:
+        """Writes a checkpoint: tensors by name, the few numbers as metadata; appears by atomic rename."""
+        tensors = {f"objective/{k}": v for k, v in self.objective.module.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        if self.average is not None:
+            tensors |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
+        for i, optimizer in enumerate(self.optimizers):
+            for p, values in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{i}/{p}/{k}": v for k, v in values.items()}
+        tensors["losses"] = torch.as_tensor(self.losses)
+        numbers = {"step": self.step, "minutes": self.minutes, "logged": self.logged, "best_psnr": self.best_psnr}
+        _save(tensors, folder / CHECKPOINT, {"numbers": json.dumps(numbers), "log": json.dumps(self.log)})
+        write_csv(pd.DataFrame(self.log), folder / LOG)
+
+    def load(self, path: Path) -> None:
+        with safe_open(path, "pt") as file:
+            numbers, self.log = (json.loads(file.metadata()[k]) for k in ("numbers", "log"))
+            tensors = {k: file.get_tensor(k) for k in file.keys()}
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.objective.module.load_state_dict(part("objective/"))
+        self.best = part("best/")
+        if self.average is not None:
+            self.average.load_state_dict(part("average/"))
+        for i, optimizer in enumerate(self.optimizers):
+            whole, state = optimizer.state_dict(), {}
+            for name, value in part(f"optimizer/{i}/").items():
+                p, key = name.split("/")
+                state.setdefault(int(p), {})[key] = value
+            optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+        self.losses = tensors["losses"].to(next(self.objective.parameters()).device)
+        self.step, self.logged = numbers["step"], numbers["logged"]
+        self.minutes, self.best_psnr = numbers["minutes"], numbers["best_psnr"]
+
+    def finish(self, folder: Path) -> None:
+        write_csv(pd.DataFrame(self.log), folder / LOG)
+        _save(self.best, folder / WEIGHTS, {"network": self.spec.network, "run": self.spec.id})
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _loader(spec: Spec, data: Data, state: _State, fabric: Fabric, hardware: Hardware) -> DataLoader:
+    stream = Stream(spec, data.train, getattr(state.objective.module.network, "scale", 2))
+    shard = Shard(spec, state.step, fabric.global_rank, fabric.world_size)
+    loader = DataLoader(stream, spec.batch // fabric.world_size, sampler=shard, num_workers=hardware.workers,
+                        pin_memory=fabric.device.type == "cuda")
+    return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    scratch = path.with_suffix(".writing")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, scratch, metadata)
+    os.replace(scratch, path)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table as CSV; the file appears whole or not at all."""
+    scratch = path.with_suffix(".writing")
+    table.to_csv(scratch, index=False, lineterminator="\n")
+    os.replace(scratch, path)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Returns the peak memory in MB: of the GPU since the process started, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
