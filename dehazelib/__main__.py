@@ -1,0 +1,5 @@
+import sys
+
+from dehazelib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,196 @@
+"""What a claim is decided by: a measurement, the rule that compares it with the printed number, and how to get one.
+
+A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py and
+claims_cost.py hold them. Every rule takes the measurement and the claim and answers True, False or None: undecided.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dehazelib.measured import READINGS, Measured, published
+
+MARGIN_DB = 0.1  # a difference in PSNR of no practical importance
+CLOSE = {"dB": 0.5, "ssim": 0.01, "MB": 0.05, "percent": 0.1}  # largest gap; percent: percentage points of a ratio
+PAPER_GPU = "3080 Ti"
+
+
+class NotTested(Exception):
+    """The study's rows cannot decide the claim; the message says why."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured quantity: value with 95 % limits where it has them (NaN otherwise), in the claim's unit."""
+
+    value: float
+    source: str  # file and rows the number came from
+    why: str  # what it rests on
+    rule: Callable[["Measurement", pd.Series], bool | None]
+    low: float = math.nan
+    high: float = math.nan
+
+
+# ------------------------------------------------------------------------------------------------------------- rules
+
+
+def as_printed(m: Measurement, claim: pd.Series) -> bool:
+    """less than one unit of the last printed digit from the paper's number"""
+    return abs(m.value - float(claim.value)) < last_digit(claim.value)
+
+
+def exactly(m: Measurement, claim: pd.Series) -> bool:
+    """equal to the paper's number"""
+    return m.value == float(claim.value)
+
+
+def above_zero(m: Measurement, claim: pd.Series) -> bool | None:
+    """the 95 % interval of the difference lies above zero (direction only, whatever the size)"""
+    return None if math.isnan(m.low) else m.low > 0
+
+
+def at_most(m: Measurement, claim: pd.Series) -> bool | None:
+    """the upper 95 % limit is at most the printed size plus 0.1 dB"""
+    return None if math.isnan(m.high) else m.high <= float(claim.value) + MARGIN_DB
+
+
+def undecided(m: Measurement, claim: pd.Series) -> None:
+    """none, the rows give a number but not one that decides the claim"""
+
+
+def one_seed(m: Measurement, claim: pd.Series) -> None:
+    """none, with one seed the interval cannot tell a better training from a luckier one; run two or more"""
+
+
+def decided(holds: bool, text: str) -> Callable[[Measurement, pd.Series], bool]:
+    """Returns the rule described by `text`, already applied to the rows by the measuring function."""
+    def rule(m: Measurement, claim: pd.Series) -> bool:
+        return bool(holds)
+    rule.__doc__ = text
+    return rule
+
+
+def close(unit: str) -> Callable[[Measurement, pd.Series], bool]:
+    """Returns the rule for numbers of a unit whose digits cannot be expected to agree."""
+    def rule(m: Measurement, claim: pd.Series) -> bool:
+        return abs(m.value - float(claim.value)) <= CLOSE[unit]
+    rule.__doc__ = f"within {CLOSE[unit]} {unit} of the paper's number"
+    return rule
+
+
+def last_digit(printed: str) -> float:
+    """Returns one unit of the last significant digit; zeros at the end of a whole number do not count.
+
+    >>> last_digit("64.039"), last_digit("122000"), last_digit("7")
+    (0.001, 1000.0, 1.0)
+    """
+    _, _, fraction = printed.partition(".")
+    zeros = len(printed) - len(printed.rstrip("0"))
+    return 10.0 ** (-len(fraction) if fraction else zeros)
+
+
+# ----------------------------------------------------------------------------------------------- finding the rows
+
+
+def seeds_rule(study: Measured, labels: Iterable[str], rule: Callable) -> Callable:
+    """Returns `rule`, or one_seed if a label of a comparison was trained with one seed only."""
+    return one_seed if min(study.summary(label)["seeds"] for label in labels) < 2 else rule
+
+
+def need(study: Measured, *labels: str) -> None:
+    """Raises NotTested naming the labels without rows on the reported test set."""
+    if absent := [label for label in labels if not study.has(label)]:
+        raise NotTested(f"not run: scores.csv has no rows of {', '.join(absent)}")
+
+
+def reading(study: Measured, *suffixes: str) -> list[str]:
+    """Returns the readings of the paper that have rows of every framework-<reading><suffix>, as_released first."""
+    present = [name for name in READINGS if all(study.has(f"framework-{name}{suffix}") for suffix in suffixes)]
+    if not present:
+        wanted = ", ".join(f"framework-<reading>{suffix}" for suffix in suffixes)
+        raise NotTested(f"not run: scores.csv has no reading ({' or '.join(READINGS)}) with all of {wanted}")
+    return present
+
+
+def compute_row(study: Measured, name: str, *forms: str, device: str = "", needs: str = "parameters") -> pd.Series:
+    """Returns the compute.csv row of a network in the first of `forms` that has a number in the column `needs`, on
+    `device` or, without one, on a GPU before a CPU. Raises NotTested if there is none."""
+    for form in forms:
+        rows = study.compute[(study.compute.name == name) & (study.compute.form == form)]
+        rows = rows[(rows.device == device) | (device == "")].dropna(subset=needs)
+        if len(rows):
+            return rows.iloc[np.argsort(rows.device.str.lower().str.startswith("cpu"), kind="stable")].iloc[0]
+    where = f" on {device}" if device else ""
+    raise NotTested(f"not run: compute.csv has no row of {name} ({' or '.join(forms)}){where} with {needs}")
+
+
+def parameters(study: Measured, key: str) -> tuple[float, str]:
+    """Returns a network's parameters and where they stand: the form the paper's table counts, else what is deployed."""
+    try:
+        row = compute_row(study, key, "table", "deployed")
+        return float(row.parameters), f"compute.csv: name={key}, form={row.form}"
+    except NotTested:
+        counts = study.runs.parameters[study.runs.network == key].dropna().unique()
+        if len(counts) != 1:
+            raise NotTested(f"not run: neither compute.csv nor runs.csv counts {key}") from None
+        return float(counts[0]), f"runs.csv: network={key}"
+
+
+def training_graph_parameters(study: Measured) -> tuple[float, str]:
+    """Returns the parameters of student plus teacher, and where they stand."""
+    try:
+        return float(compute_row(study, "full_framework", "training_graph").parameters), \
+            "compute.csv: name=full_framework, form=training_graph"
+    except NotTested:
+        for name in READINGS:
+            label = f"framework-{name}"
+            count = study.of_runs(label, "parameters") + study.teacher_parameters(label)
+            if not math.isnan(count):
+                return count, f"runs.csv: label={label} and its teacher"
+        raise NotTested("not run: neither compute.csv nor runs.csv counts the full framework") from None
+
+
+# ------------------------------------------------------------------------------------------------------- wording
+
+
+def scored(study: Measured, *labels: str) -> str:
+    """Returns the source of a comparison of scores."""
+    return f"scores.csv: label={', '.join(labels)}; test_set={study.main}"
+
+
+def budget(study: Measured, *labels: str) -> str:
+    """Returns what scores of these labels rest on: test set, images, seeds, and steps from runs.csv."""
+    summaries = [study.summary(label) for label in labels]
+    count = min(one["images"] for one in summaries)
+    text = f"{study.main}, {count} "
+    claimed = int(published("claims").set_index("id").value["sots_test_pairs"])
+    if study.main == "sots_indoor" and _task(study, labels[0]) == "dehazing" and count < claimed:
+        text += f"of {claimed} pairs"
+    else:
+        text += "images"
+    seeds = sorted({one["seeds"] for one in summaries})
+    text += f", {' and '.join(map(str, seeds))} seed{'s' * (seeds != [1])}"
+    return f"{text}; {training(study, *labels)}"
+
+
+def training(study: Measured, *labels: str) -> str:
+    """Returns how long the runs of these labels trained, from runs.csv."""
+    runs = study.runs[study.runs.label.isin(labels)]
+    if runs.empty or not {"steps", "batch"} <= set(runs):
+        return "runs.csv does not say how long they trained"
+    sizes = runs[["steps", "batch"]].drop_duplicates().astype(int).to_numpy()
+    return "trained " + " or ".join(f"{steps} steps of {batch}" for steps, batch in sizes)
+
+
+def signed(value: float, low: float, high: float, digits: int = 3) -> str:
+    """Returns "+0.123 [+0.100, +0.150]"."""
+    limits = "" if math.isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return f"{value:+.{digits}f}{limits}"
+
+
+def _task(study: Measured, label: str) -> str:
+    rows = study.rows(label)
+    return rows.task.iloc[0] if "task" in rows and len(rows) else "dehazing"

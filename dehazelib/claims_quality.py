@@ -1,0 +1,299 @@
+"""Claims about image quality: from scores.csv, with runs.csv and curves.csv for what the scores rest on."""
+
+import dataclasses
+import math
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from dehazelib.claims import (
+    CLOSE,
+    MARGIN_DB,
+    Measurement,
+    NotTested,
+    above_zero,
+    at_most,
+    budget,
+    close,
+    decided,
+    need,
+    reading,
+    scored,
+    seeds_rule,
+    signed,
+    undecided,
+)
+from dehazelib.measured import READINGS, Measured, published
+from dehazelib.statistics import equivalence, mean_interval
+
+PSNR, SSIM = "psnr_rgb", "ssim_gauss11_rgb"  # as the authors evaluate both
+LIMITS = {PSNR: ("psnr_low", "psnr_high"), SSIM: ("ssim_low", "ssim_high")}
+LIGHTWEIGHT = 0.1  # million parameters
+OURS = ("student", "full_framework")
+
+
+# --------------------------------------------------------------------------------------- absolute scores, differences
+
+
+def absolute(study: Measured, claim: pd.Series, label: str, metric: str = PSNR) -> Measurement:
+    need(study, label)
+    ours = study.summary(label)
+    if study.main != "sots_indoor":
+        digits = 2 if metric == PSNR else 4
+        raise NotTested(f"embedded {study.main}, not SOTS: {label} scores {ours[metric]:.{digits}f} there "
+                        f"({budget(study, label)})")
+    low, high = LIMITS[metric]
+    return Measurement(ours[metric], scored(study, label), budget(study, label), close(claim.unit), ours[low],
+                       ours[high])
+
+
+def difference(study: Measured, claim: pd.Series, a: str, b: str, metric: str = PSNR,
+               rule=above_zero) -> Measurement:
+    """a minus b; `why` holds every seed's own difference, the size beside the paper's and what else differs."""
+    need(study, a, b)
+    value, low, high = study.difference(a, b, metric)
+    notes = [budget(study, a, b)]
+    per_seed = [study.rows(label).groupby("seed")[metric].mean() for label in (a, b)]
+    if len(shared := per_seed[0].index.intersection(per_seed[1].index)) > 1:
+        notes.append("per seed " + ", ".join(f"{per_seed[0][s] - per_seed[1][s]:+.4g}" for s in shared))
+    if claim.value and math.isfinite(value) and claim.unit in ("dB", "ssim"):
+        notes.append(f"size {100 * value / float(claim.value):.2g} % of the printed one")
+    if metric == PSNR and math.isfinite(low):
+        notes.append(f"{equivalence(low, high, MARGIN_DB)} at a margin of {MARGIN_DB} dB")
+    if apart := study.options_apart(a, b):
+        notes.append(f"the runs differ in {', '.join(apart)}")
+    return Measurement(value, scored(study, a, b), "; ".join(notes), seeds_rule(study, (a, b), rule), low, high)
+
+
+def framework_absolute(study: Measured, claim: pd.Series, metric: str = PSNR) -> Measurement:
+    readings = reading(study, "")
+    first = absolute(study, claim, f"framework-{readings[0]}", metric)
+    return _with_note(first, [f"{name}: {study.summary(f'framework-{name}')[metric]:.4f}" for name in readings[1:]])
+
+
+def framework_minus_student(study: Measured, claim: pd.Series, metric: str = PSNR,
+                            percent: bool = False) -> Measurement:
+    need(study, "student")
+    readings = reading(study, "")
+    first = difference(study, claim, f"framework-{readings[0]}", "student", metric)
+    others = [f"{name}{suffix}" for suffix in ("", "-adaptive") for name in READINGS]
+    others = [name for name in others if name != readings[0] and study.has(f"framework-{name}")]
+    first = _with_note(first, _gradient_share(study, f"framework-{readings[0]}") + [
+        f"{name}: {_signed(study, f'framework-{name}', 'student', metric)}" for name in others])
+    if not percent:
+        return first
+    base = study.summary("student")[metric]
+    value, low, high = (100 * x / base for x in (first.value, first.low, first.high))
+    return dataclasses.replace(first, value=value, low=low, high=high)
+
+
+def within_framework(study: Measured, claim: pd.Series, suffix: str, metric: str = PSNR) -> Measurement:
+    """The full framework minus its variant, in the first reading that has both."""
+    readings = reading(study, "", suffix)
+    pairs = [(f"framework-{name}", f"framework-{name}{suffix}") for name in readings]
+    first = difference(study, claim, *pairs[0], metric)
+    return _with_note(first, [*_gradient_share(study, pairs[0][0]), *_gradient_share(study, pairs[0][1])] + [
+        f"{name}: {_signed(study, *pair, metric)}" for name, pair in zip(readings[1:], pairs[1:])])
+
+
+def weakest(study: Measured, claim: pd.Series, pairs: list[tuple[str, str]]) -> Measurement:
+    """Of several differences that must all be positive, the one with the lowest lower limit; `why` lists the others."""
+    every = [(difference(study, claim, a, b), f"{a} less {b}") for a, b in pairs]
+    first, _ = min(every, key=lambda one: (not math.isnan(one[0].low), one[0].low))
+    return _with_note(first, [f"{name} {signed(m.value, m.low, m.high)}" for m, name in every if len(every) > 1])
+
+
+# ------------------------------------------------------------------------------------------- single claims
+
+
+def affinity_on_other_networks(study: Measured, claim: pd.Series) -> Measurement:
+    keys = [label.removesuffix("-affinity") for label in study.scores.label.unique() if label.endswith("-affinity")]
+    if not keys:
+        raise NotTested("not run: scores.csv has no label <key>-affinity, another network with the module")
+    return weakest(study, claim, [(f"{key}-affinity", key) for key in keys])
+
+
+def intermediate_over_final(study: Measured, claim: pd.Series) -> Measurement:
+    described, released = "framework-as_described", "framework-as_released"
+    first = difference(study, claim, described, released)
+    described, released = f"{described}-adaptive", f"{released}-adaptive"
+    if not (study.has(described) and study.has(released)):
+        return first
+    return _with_note(first, [f"adaptive weight: {_signed(study, described, released)}"])
+
+
+def teacher_over_others(study: Measured, claim: pd.Series) -> Measurement:
+    """The super-resolution teacher less each substitute, from the framework run that differs least from the control."""
+    substitutes = [f"framework-{name}_teacher" for name in ("bilinear", "untrained")]
+    need(study, *substitutes)
+    frameworks = [name for name in ("framework-as_released-adaptive", "framework-as_released") if study.has(name)]
+    if not frameworks:
+        raise NotTested("not run: scores.csv has no rows of framework-as_released")
+    pairs = [(min(frameworks, key=lambda name: len(study.options_apart(name, control))), control)
+             for control in substitutes]
+    return weakest(study, claim, pairs)
+
+
+def weight_changes(study: Measured, claim: pd.Series) -> Measurement:
+    curves = study.curves
+    if "affinity_weight" not in curves:
+        raise NotTested("not run: curves.csv has no affinity_weight")
+    labels = [f"framework-{name}" for name in ("as_released", "as_described")]
+    runs = curves[curves.label.isin(labels)].dropna(subset="affinity_weight").groupby("run").affinity_weight
+    if not len(runs):
+        raise NotTested("not run: curves.csv has no affinity_weight of a full framework")
+    printed = ", ".join(published("table7").key)
+    values = int(runs.nunique().max())
+    why = (f"distinct w_FA within a run, over {len(runs)} runs with the weight as printed; the paper gives no rule and "
+           f"reports preset values ({printed})")
+    return Measurement(values, f"curves.csv: label={', '.join(labels)}; column affinity_weight", why,
+                       decided(values > 1, "w_FA changes during a run"))
+
+
+def weight_spread(study: Measured, claim: pd.Series) -> Measurement:
+    worst, _, best = _by_weight(study)[0]
+    return difference(study, claim, best, worst, rule=at_most)
+
+
+def best_weight(study: Measured, claim: pd.Series) -> Measurement:
+    order, weights = _by_weight(study)
+    base = min(weights, key=weights.get)
+    lows = {label: study.difference(base, label)[1] for label in order if label != base}
+    table = published("table7")
+    why = (f"best of {', '.join(f'{weights[label]:g}' for label in sorted(weights, key=weights.get))}; "
+           f"{budget(study, *order)}; the paper's own Table 7 prints its highest PSNR for "
+           f"{table.key[table.psnr.idxmax()]} and its highest SSIM for {table.key[table.ssim.idxmax()]}")
+    rule = decided(min(lows.values()) > 0, f"w_FA = {weights[base]:g} beats both others, intervals above zero")
+    return Measurement(weights[order[-1]], scored(study, *order), why, seeds_rule(study, order, rule))
+
+
+def outdoor_and_real(study: Measured, claim: pd.Series) -> Measurement:
+    outdoor = [name for name in study.test_sets if "outdoor" in name or "real" in name]
+    have = ", ".join(study.test_sets) or "none"
+    raise NotTested(f"the paper prints indoor scores only; test sets in scores.csv: {have}" + (
+        "; no printed number to compare with" if outdoor else ", none of them outdoors or real haze with ground truth"))
+
+
+def split_kept(study: Measured, claim: pd.Series) -> Measurement:
+    """How far the best of several checkpoints, chosen on the test set, lies above the one chosen on held-out scenes."""
+    if "psnr_selected_on_test" not in study.runs or study.runs.psnr_selected_on_test.isna().all():
+        raise NotTested("not run: runs.csv has no psnr_selected_on_test")
+    rows = study.scores[study.scores.test_set == study.main]
+    runs = study.runs.assign(own=study.runs.run.map(rows.groupby("run")[PSNR].mean()))
+    gaps = (runs.psnr_selected_on_test - runs.own).dropna()
+    gaps = gaps[np.isfinite(gaps)]
+    if gaps.empty:
+        raise NotTested("not run: no run has both psnr_selected_on_test and scores")
+    value, low, high = mean_interval(gaps)
+    why = (f"what choosing the checkpoint on the test set adds, in dB, over {len(gaps)} runs; our checkpoints are "
+           "chosen on held-out training scenes, the authors' on the test set; the rows do not show their scenes")
+    return Measurement(value, "runs.csv: psnr_selected_on_test; scores.csv: the same runs", why, undecided, low, high)
+
+
+def resolution_kept(study: Measured, claim: pd.Series) -> Measurement:
+    need(study, "bilinear-upsampled")
+    value = study.summary("bilinear-upsampled")[PSNR]
+    printed = ", ".join(f"{model} {psnr}" for model, psnr in published("table2")[["model", "psnr"]].to_numpy())
+    infinite = bool(np.isinf(study.rows("bilinear-upsampled")[PSNR]).any())
+    why = (f"PSNR of plain bilinear doubling against the 920x1240 target of Table 2 (printed there: {printed}); "
+           "infinite means that the target is the clear image resized, not an original")
+    return Measurement(value, scored(study, "bilinear-upsampled"), why,
+                       decided(not infinite, "no target is a resized copy of its input"))
+
+
+def baselines_retrained(study: Measured, claim: pd.Series) -> Measurement:
+    table = published("table5")
+    table = table[~table.key.isin(OURS)]
+    run = table[table.key.map(study.has)]
+    if run.empty:
+        raise NotTested("not run: scores.csv has no baseline of Table 5")
+    if study.main != "sots_indoor":
+        raise NotTested(f"embedded {study.main}, not SOTS, so printed and measured PSNR cannot be compared")
+    gaps = run.key.map(lambda key: study.summary(key)[PSNR]).to_numpy() - run.psnr.to_numpy()
+    value, low, high = mean_interval(gaps)
+    worst = run.model.iloc[int(np.abs(gaps).argmax())]
+    why = (f"mean over {len(run)} of {len(table)} baselines; furthest off is {worst} with "
+           f"{gaps[np.abs(gaps).argmax()]:+.2f}; {budget(study, *run.key)}")
+    near = bool((np.abs(gaps) <= CLOSE["dB"]).all())
+    rule = decided(near, f"every baseline within {CLOSE['dB']} dB") if len(run) == len(table) else undecided
+    return Measurement(value, scored(study, *run.key), why, rule, low, high)
+
+
+def student_over_lightweight(study: Measured, claim: pd.Series) -> Measurement:
+    table = published("table5")
+    light = table.key[(table.parameters_millions < LIGHTWEIGHT) & ~table.key.isin(OURS)]
+    need(study, "student", "famed_net")
+    first = difference(study, claim, "student", "famed_net")
+    others = {key: study.difference("student", key) for key in light if study.has(key) and key != "famed_net"}
+    lows = [first.low, *(low for _, low, _ in others.values())]
+    rule = undecided if np.isnan(lows).any() else seeds_rule(study, ("student", "famed_net", *others), decided(
+        min(lows) > 0, f"the student beats all {len(lows)} networks measured below {LIGHTWEIGHT} million parameters"))
+    first = _with_note(first, [f"student less {key} {signed(*values)}" for key, values in others.items()])
+    return dataclasses.replace(first, rule=rule)
+
+
+def _by_weight(study: Measured) -> tuple[list[str], dict[str, float]]:
+    """Returns the labels of Table 7 from worst to best, and their weights."""
+    suffixes = {"": 0.25, "-w0.50": 0.5, "-w0.75": 0.75}
+    name = reading(study, *suffixes)[0]
+    weights = {f"framework-{name}{suffix}": weight for suffix, weight in suffixes.items()}
+    return sorted(weights, key=lambda label: study.summary(label)[PSNR]), weights
+
+
+def _signed(study: Measured, a: str, b: str, metric: str = PSNR) -> str:
+    return signed(*study.difference(a, b, metric), digits=3 if metric == PSNR else 5)
+
+
+def _gradient_share(study: Measured, label: str) -> list[str]:
+    if "affinity_share" not in study.curves:
+        return []
+    shares = study.curves.affinity_share[study.curves.label == label].dropna()
+    if shares.empty:
+        return []
+    return [f"the affinity term of {label} holds {100 * shares.median():.2g} % of the gradient (median, curves.csv)"]
+
+
+def _with_note(m: Measurement, notes: list[str]) -> Measurement:
+    return dataclasses.replace(m, why="; ".join([m.why, *notes]))
+
+
+# ---------------------------------------------------------------------------------------------- quantity -> function
+
+
+TARGETS = {"460": "native", "920": "upsampled"}  # height of the target -> end of the label
+VARIANTS = (("mc_fsrcnn", "fsrcnn_x2", above_zero), ("mc_fsrcnn", "dsc_mc_fsrcnn", at_most),
+            ("mc_fsrcnn", "relu_mc_fsrcnn", above_zero), ("dsc_mc_fsrcnn", "dscbn_mc_fsrcnn", above_zero))
+QUALITY = {
+    "psnr_full_framework": framework_absolute,
+    "ssim_full_framework": partial(framework_absolute, metric=SSIM),
+    "psnr_student": partial(absolute, label="student"),
+    "ssim_student": partial(absolute, label="student", metric=SSIM),
+    "psnr_full_framework_minus_student": framework_minus_student,
+    "psnr_full_framework_above_student_percent": partial(framework_minus_student, percent=True),
+    "ssim_full_framework_above_student_percent": partial(framework_minus_student, metric=SSIM, percent=True),
+    "psnr_gain_affinity_on_other_networks": affinity_on_other_networks,
+    "psnr_gain_intermediate_over_final_features": intermediate_over_final,
+    "psnr_gain_super_resolution_over_other_teachers": teacher_over_others,
+    "w_fa_changes_during_training": weight_changes,
+    "psnr_outdoor_and_real": outdoor_and_real,
+    "test_scenes_used_in_training_or_selection": split_kept,
+    "resolution_of_pairs": resolution_kept,
+    "psnr_baselines_retrained_minus_published": baselines_retrained,
+    **{f"psnr_{size}_{a}_minus_{b}": partial(difference, a=f"{a}-{target}", b=f"{b}-{target}", rule=rule)
+       for size, target in TARGETS.items() for a, b, rule in VARIANTS},
+    "psnr_920_mc_fsrcnn_minus_drn_s": partial(difference, a="mc_fsrcnn-upsampled", b="drn_s-upsampled"),
+    "psnr_920_mc_fsrcnn": partial(absolute, label="mc_fsrcnn-upsampled"),
+    "psnr_460_drn_s": partial(absolute, label="drn_s-native"),
+    "psnr_460_srresnet": partial(absolute, label="srresnet-native"),
+    "psnr_hr_minus_lr": partial(within_framework, suffix="-lr"),
+    "ssim_hr_minus_lr": partial(within_framework, suffix="-lr", metric=SSIM),
+    "psnr_w_fa_spread": weight_spread,
+    "psnr_w_fa_best": best_weight,
+    "psnr_l2_minus_l1": partial(within_framework, suffix="-l1"),
+    "psnr_l2_minus_kl": partial(within_framework, suffix="-kl"),
+    "psnr_gcanet_minus_student": partial(difference, a="gcanet", b="student"),
+    "psnr_student_minus_famed_net": student_over_lightweight,
+    **{f"psnr_{key}": partial(absolute, label=key)
+       for key in ("aod_net", "gcanet", "griddehazenet", "msbdn", "pfdn", "ffa_net")},
+}

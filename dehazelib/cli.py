@@ -1,0 +1,184 @@
+"""The command line: python -m dehazelib, also installed as dehazelib."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from dehazelib import study
+from dehazelib.data.images import DataError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 after one line on standard error that says what is wrong and what to do."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (DataError, ValueError, TypeError, FileNotFoundError, FloatingPointError) as error:
+        print(f"dehazelib: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="dehazelib", description="Train, score and use the networks of the study.")
+    commands = top.add_subparsers(required=True, metavar="command")
+
+    data = commands.add_parser("data", help="check a data folder, or make the embedded data set")
+    actions = data.add_subparsers(required=True, metavar="action")
+    check = actions.add_parser("check", help="say what a data folder holds, what is missing and where to get it")
+    check.add_argument("root", type=Path)
+    check.add_argument("--deep", action="store_true", help="decode every image (minutes)")
+    check.set_defaults(run=data_check)
+    make = actions.add_parser("make", help="make the embedded data set now, instead of on first use")
+    make.add_argument("name", choices=["rooms"])
+    make.set_defaults(run=data_make)
+
+    train = commands.add_parser("train", help="train and score runs of a profile; finished ones are only loaded")
+    train.add_argument("names", nargs="+", metavar="RUN", help="id or label of a run, a stage "
+                       f"({', '.join(study.STAGES)}), or all")
+    _study_options(train)
+    train.set_defaults(run=train_runs)
+
+    score = commands.add_parser("score", help="score a run, or weights, on the test images")
+    score.add_argument("what", metavar="RUN_OR_WEIGHTS", nargs="?", help="id or label of a run, or a .safetensors file")
+    score.add_argument("--network", default="student", help="what the .safetensors file holds (default: student)")
+    _study_options(score)
+    score.set_defaults(run=score_run)
+
+    networks = commands.add_parser("networks", help="list the catalogue with parameter counts")
+    networks.add_argument("--csv", action="store_true", help="as CSV on standard output")
+    networks.set_defaults(run=list_networks)
+
+    verdict = commands.add_parser("verdict", help="print each claim of the paper with ours and a verdict")
+    _study_options(verdict)
+    verdict.set_defaults(run=print_verdict)
+
+    dehaze = commands.add_parser("dehaze", help="dehaze photographs")
+    dehaze.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    dehaze.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results (PNG)")
+    dehaze.add_argument("--weights", type=Path, help="a student's .safetensors file (default: the shipped one)")
+    dehaze.set_defaults(run=dehaze_photos)
+    return top
+
+
+def _study_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--profile", default="smoke", help="notebooks/profiles/PROFILE.yaml (default: smoke)")
+    command.add_argument("--data", help="rooms, or a folder with RESIDE and/or NYU (default: the profile's)")
+    command.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change settings of the profile")
+
+
+def settings(options: argparse.Namespace) -> study.Settings:
+    """Returns the profile's settings with --data and --set applied."""
+    import yaml
+
+    changes = {}
+    for item in options.set:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"--set {item}: write NAME=VALUE.")
+        changes[name] = yaml.safe_load(value)
+    if options.data:
+        changes["data"] = options.data
+    return study.load(options.profile, **changes)
+
+
+def chosen(names: list[str], options: study.Settings) -> list:
+    """Returns the runs named by id, label, stage or "all". Raises ValueError with the labels there are."""
+    every = study.every(options)
+    result = []
+    for name in names:
+        if name in study.STAGES:
+            found = study.STAGES[name](options)
+        else:
+            found = [spec for spec in every if name in ("all", spec.id, spec.label)]
+        if not found:
+            labels = ", ".join(dict.fromkeys(spec.label for spec in every))
+            raise ValueError(f"No run {name!r} in the profile {options.profile}. Stages: {', '.join(study.STAGES)}. "
+                             f"Labels: {labels}.")
+        result += found
+    return result
+
+
+# ----------------------------------------------------------------------------------------------------- the commands
+
+
+def data_check(options: argparse.Namespace) -> None:
+    from dehazelib.data.check import check
+
+    report = check(options.root, deep=options.deep)
+    print(report)
+    if report.problems:
+        raise DataError(f"{options.root}: {len(report.problems)} problem(s), listed above.")
+
+
+def data_make(options: argparse.Namespace) -> None:
+    from dehazelib.data.pairs import open_data
+
+    data = open_data(options.name)
+    print(f"{data.name}: {len(data.train)} training, {len(data.validation)} validation scenes, "
+          f"{', '.join(f'{len(p)} {n} test pairs' for n, p in data.tests.items())}; manifest {data.manifest}")
+
+
+def train_runs(options: argparse.Namespace) -> None:
+    from dehazelib import runs
+
+    which = settings(options)
+    for one in runs.obtain(which, chosen(options.names, which)):
+        print(_mean_line(one.spec.id, one.scores()))
+
+
+def score_run(options: argparse.Namespace) -> None:
+    from dehazelib import evaluation, runs
+    from dehazelib.data.pairs import open_data
+    from dehazelib.weights import load
+
+    which = settings(options)
+    if options.what is None or options.what.endswith(".safetensors"):
+        network, data = load(options.what, options.network), open_data(which.data)
+        for pairs in runs.test_sets(which, data):
+            print(_mean_line(options.what or "shipped student", evaluation.scores(network, study.student(which), pairs)))
+        return
+    for spec in chosen([options.what], which):
+        one = runs.run(which.cabinet, spec)
+        data = open_data(which.data)
+        for pairs in runs.test_sets(which, data):
+            print(_mean_line(spec.id, one.score(pairs)))
+
+
+def _mean_line(name: str, table) -> str:
+    means = [f"{test_set} ({len(rows)} images) {rows.psnr_rgb.mean():.2f} dB, SSIM {rows.ssim_gauss11_rgb.mean():.4f}"
+             for test_set, rows in table.groupby("test_set", sort=False)]
+    return f"{name}: " + "; ".join(means)
+
+
+def list_networks(options: argparse.Namespace) -> None:
+    from dehazelib.compute import catalogue
+
+    table = catalogue()
+    print(table.to_csv(index=False) if options.csv else table.to_string(index=False, na_rep=""), end="\n"[options.csv:])
+
+
+def print_verdict(options: argparse.Namespace) -> None:
+    from dehazelib import runs, verdict
+
+    which = settings(options)
+    runs.collect(which)
+    table = verdict.write(which.folder)
+    for row in table.itertuples():
+        ours = "" if row.ours != row.ours else f", ours {row.ours:.4g}"
+        print(f"{row.verdict:16} {row.where}: {row.claim} (theirs {row.value}{ours}) {row.why}")
+
+
+def dehaze_photos(options: argparse.Namespace) -> None:
+    from dehazelib.weights import dehaze_file, load
+
+    network = load(options.weights)
+    for photo in options.photos:
+        target = options.out / f"{photo.stem}.png"
+        if target.exists() and os.path.samefile(target, photo):
+            raise ValueError(f"{photo}: would be overwritten by its own result; choose another folder with -o.")
+        dehaze_file(network, photo, target)
+        print(target)

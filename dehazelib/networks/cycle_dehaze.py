@@ -1,0 +1,203 @@
+"""Cycle-Dehaze: a CycleGAN for unpaired dehazing, with a Laplacian pyramid around it for full-size images."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dehazelib.objectives import Objective
+
+SIDE = 256  # the only image side the published generator sees
+LEVELS = 4  # reductions of the published Laplacian pyramid
+REAL = 0.9  # the least-squares label of a real image
+CYCLE = 10.0  # weight of both cycle losses
+REDUCE = (0.0625, 0.25, 0.375, 0.25, 0.0625)  # Burt and Adelson's kernel with a = 0.375
+
+
+def normal_weights(network: nn.Module) -> None:
+    """Initialises as pix2pix does: convolutions N(0, 0.02) with zero bias, scales of norms N(1, 0.02)."""
+    for layer in network.modules():
+        if getattr(layer, "weight", None) is None:
+            continue
+        convolution = isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+        nn.init.normal_(layer.weight, 0.0 if convolution else 1.0, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+class PatchDiscriminator(nn.Module):
+    """Returns one realness score (logit) per 70 x 70 patch: (B, C, H, W) in [-1, 1] -> (B, 1, ~H/8, ~W/8).
+
+    norm: "instance" (plain, convolutions with bias) or "batch" (convolutions without bias). H and W >= 32.
+    Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017.
+    """
+
+    def __init__(self, channels: int = 3, norm: str = "instance"):
+        super().__init__()
+        bias = norm == "instance"
+        layers = [nn.Conv2d(channels, 64, 4, 2, 1, bias=bias), nn.LeakyReLU(0.2)]
+        for i, stride in enumerate((2, 2, 1)):
+            inputs, outputs = 64 * 2**i, 128 * 2**i
+            layers += [
+                nn.Conv2d(inputs, outputs, 4, stride, 1, bias=bias),
+                nn.InstanceNorm2d(outputs) if norm == "instance" else nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2),
+            ]
+        self.score = nn.Sequential(*layers, nn.Conv2d(512, 1, 4, 1, 1, bias=bias))
+        normal_weights(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.score(image)
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, channels: int, affine: bool):
+        super().__init__()
+        self.conv1, self.conv2 = (
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=not affine)
+            for _ in range(2)
+        )
+        self.norm1, self.norm2 = (nn.InstanceNorm2d(channels, affine=affine) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.norm1(self.conv1(x)))
+        return x + self.norm2(self.conv2(y))
+
+
+class Generator(nn.Sequential):
+    """Returns an image in [-1, 1] from one in [-1, 1], both (B, 3, H, W) with H and W multiples of 4.
+
+    affine: instance norm with scale and shift, and no bias in the convolutions.
+    """
+
+    def __init__(self, blocks: int, affine: bool, width: int):
+        def stage(convolution: nn.Module) -> list[nn.Module]:
+            return [convolution, nn.InstanceNorm2d(convolution.out_channels, affine=affine), nn.ReLU()]
+
+        bias, wider, widest = not affine, 2 * width, 4 * width
+        super().__init__(
+            *stage(nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect", bias=bias)),
+            *stage(nn.Conv2d(width, wider, 3, 2, 1, bias=bias)),
+            *stage(nn.Conv2d(wider, widest, 3, 2, 1, bias=bias)),  # (B, 256, H/4, W/4)
+            *[ResidualBlock(widest, affine) for _ in range(blocks)],
+            *stage(nn.ConvTranspose2d(widest, wider, 3, 2, 1, output_padding=1, bias=bias)),
+            *stage(nn.ConvTranspose2d(wider, width, 3, 2, 1, output_padding=1, bias=bias)),
+            nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect", bias=bias),
+            nn.Tanh(),
+        )
+        self.options = (blocks, affine, width)
+        normal_weights(self)
+
+
+def reduce(image: Tensor) -> Tensor:
+    """Returns the next level of a Gaussian pyramid: (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))."""
+    channels, row = image.shape[1], image.new_tensor(REDUCE)
+    kernel = torch.outer(row, row).expand(channels, 1, 5, 5)
+    return F.conv2d(F.pad(image, (2, 2, 2, 2), mode="replicate"), kernel, stride=2, groups=channels)
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns the image at `size` (height, width): bicubic, with antialiasing where it shrinks."""
+    return F.interpolate(image, size=size, mode="bicubic", antialias=True)
+
+
+def with_details_of(hazy: Tensor, coarse: Tensor) -> Tensor:
+    """Returns `coarse` (any size) at the size of `hazy`, with the hazy image's Laplacian levels added."""
+    pyramid = [hazy]
+    for _ in range(LEVELS):
+        pyramid.append(reduce(pyramid[-1]))
+    for level, below in zip(pyramid[-2::-1], pyramid[:0:-1]):
+        size = level.shape[-2:]
+        coarse = resize(coarse, size) + level - resize(below, size)
+    return coarse
+
+
+class CycleDehaze(nn.Module):
+    """Returns the dehazed image, (B, 3, H, W) in [0, 1].
+
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; reflect-padded to a multiple of 4 inside.
+    blocks, affine: see Generator; the defaults are what the paper's table measured, plain CycleGAN's 6-block
+      generator *and* its discriminator. The published network is blocks=9, affine=True, discriminator=False,
+      pyramid=True.
+    discriminator: keep the discriminator of clear images as part of the network. It is counted in the table's
+      parameters and GFLOPs (see table_graph) but dehazing never runs it.
+    pyramid: the published pipeline for full-size images: the generator sees the image resized to 256 x 256,
+      and its output regains the size and the details of the hazy image through a Laplacian pyramid (values
+      may leave [0, 1]).
+    width: channels of the generator's first layer.
+    Source: Engin et al., "Cycle-Dehaze", CVPRW 2018, and its repository engindeniz/Cycle-Dehaze.
+    """
+
+    RECIPE = {
+        "optimizer": "adam", "lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "batch": 1, "crop": 256,
+        "loss": "objective",
+        "source": "engindeniz/Cycle-Dehaze: whole images resized to 256x256; 100k constant steps, 100k to 0",
+    }
+
+    def __init__(self, blocks: int = 6, affine: bool = False, discriminator: bool = True,
+                 pyramid: bool = False, width: int = 64):
+        super().__init__()
+        self.generator = Generator(blocks, affine, width)
+        self.discriminator = PatchDiscriminator() if discriminator else None
+        self.pyramid = pyramid
+
+    def forward(self, hazy: Tensor) -> Tensor:
+        if self.pyramid:
+            return with_details_of(hazy, self.translate(resize(hazy, (SIDE, SIDE))))
+        height, width = hazy.shape[-2:]
+        padded = F.pad(hazy, (0, -width % 4, 0, -height % 4), mode="reflect")
+        return self.translate(padded)[..., :height, :width]
+
+    def translate(self, hazy: Tensor) -> Tensor:
+        """Returns the generator's image, both (B, 3, H, W) in [0, 1] with H and W multiples of 4."""
+        return (self.generator((hazy - 0.5) / 0.5) + 1) / 2
+
+    def table_graph(self, hazy: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what the table's GFLOPs measured: the dehazed image and the discriminator's scores of it.
+
+        hazy: (B, 3, H, W) in [0, 1], H and W multiples of 4. Raises ValueError without a discriminator.
+        """
+        if self.discriminator is None:
+            raise ValueError("The table measured both parts: build CycleDehaze(discriminator=True).")
+        dehazed = self.generator((hazy - 0.5) / 0.5)
+        return (dehazed + 1) / 2, self.discriminator(dehazed)
+
+
+class CycleDehazeObjective(Objective):
+    """Least-squares GAN + cycle consistency, for the network and a second generator that adds haze.
+
+    Group 0: both generators; group 1: both discriminators. Unpaired within the batch: the clear images are
+    rolled by one, so in a batch of two or more no hazy image meets its own clear image (a batch of one stays
+    paired; the loss itself never compares a pair). Left out of the authors' training: the VGG-16 perceptual
+    term (weight 0.5e-5) and the pool of 50 earlier images for the discriminators. H and W multiples of 4.
+    Source: Engin et al., CVPRW 2018, equations (1) to (4), labels and weights from its repository.
+    """
+
+    def __init__(self, network: CycleDehaze):
+        super().__init__(network)
+        self.add_haze = Generator(*network.generator.options)
+        self.hazy_score = PatchDiscriminator()
+        self.own_clear_score = PatchDiscriminator() if network.discriminator is None else None
+
+    @property
+    def clear_score(self) -> nn.Module:
+        return self.own_clear_score if self.network.discriminator is None else self.network.discriminator
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        generators = [*self.network.generator.parameters(), *self.add_haze.parameters()]
+        return [generators, [*self.clear_score.parameters(), *self.hazy_score.parameters()]]
+
+    def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
+        hazy, clear = 2 * inputs - 1, 2 * target.roll(1, 0) - 1  # (B, 3, H, W) in [-1, 1], unpaired
+        if group == 0:
+            return self.generator_loss(hazy, clear)
+        with torch.no_grad():
+            fake_clear, fake_hazy = self.network.generator(hazy), self.add_haze(clear)
+        pairs = ((self.clear_score, clear, fake_clear), (self.hazy_score, hazy, fake_hazy))
+        return sum(((D(real) - REAL) ** 2).mean() + (D(fake) ** 2).mean() for D, real, fake in pairs) / 2
+
+    def generator_loss(self, hazy: Tensor, clear: Tensor) -> Tensor:
+        fake_clear, fake_hazy = self.network.generator(hazy), self.add_haze(clear)
+        scores = self.clear_score(fake_clear), self.hazy_score(fake_hazy)
+        cycle = F.l1_loss(self.add_haze(fake_clear), hazy)
+        cycle = cycle + F.l1_loss(self.network.generator(fake_hazy), clear)
+        return sum(((score - REAL) ** 2).mean() for score in scores) + CYCLE * cycle

@@ -1,0 +1,117 @@
+"""FAMED-Net: K at three scales from point-wise convolutions and max-pooling (Table 5, 0.018 M parameters)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dehazelib.networks.physics import guided_filter, recover_from_k
+from dehazelib.objectives import Objective
+
+WIDTH, SHRINKS = 32, (1, 2, 4)
+INITIALISATIONS = ("identity", "released")
+TEST_SIDE = 360  # longest side at which the authors test
+
+
+def resize(image: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    return F.interpolate(image, size, mode="bilinear", align_corners=True)
+
+
+def shrink(image: Tensor, factor: int) -> Tensor:
+    """Returns the image at 1 / factor of its size: side (N - 1) // factor + 1, corners aligned."""
+    return image if factor == 1 else resize(image, [(n - 1) // factor + 1 for n in image.shape[2:]])
+
+
+def pointwise(inputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, WIDTH, 1), nn.BatchNorm2d(WIDTH), nn.ReLU())
+
+
+def spread(x: Tensor, kernel: int) -> Tensor:
+    return F.max_pool2d(x, kernel, stride=1, padding=kernel // 2)
+
+
+class Encoder(nn.Module):
+    """Returns K of one scale, (B, 3, H, W), at least 0, from densely connected layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = pointwise(3), pointwise(WIDTH)
+        self.conv3, self.conv4 = pointwise(2 * WIDTH), pointwise(2 * WIDTH)
+        self.conv5 = nn.Conv2d(4 * WIDTH, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x1 = self.conv1(image)  # (B, 32, H, W), as all the others
+        x2 = spread(self.conv2(x1), 3)
+        x3 = spread(self.conv3(torch.cat([x1, x2], 1)), 5)
+        x4 = spread(self.conv4(torch.cat([x2, x3], 1)), 7)
+        return torch.relu(self.conv5(torch.cat([x1, x2, x3, x4], 1)))
+
+
+class FAMEDNet(nn.Module):
+    """Returns the dehazed image, (B, 3, H, W), at least 0 (final ReLU).
+
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W. 17,991 parameters.
+    published_test: in evaluation mode, estimate K at a longest side of 360 pixels and refine it by a fast
+    guided filter, as the authors test. initialisation: "released" is Xavier's with zero biases; as K passes a
+    ReLU, a colour can start at K = 0 everywhere and stay there. "identity" (default) starts each scale's K
+    near 1 and the fusion as their mean.
+    Raises ValueError for another initialisation.
+    Source: Zhang, Tao, "FAMED-Net: A Fast and Accurate Multi-Scale End-to-End Dehazing Network", TIP 2020;
+    layers of the deployed network in github.com/chaimi2013/FAMED-Net.
+    """
+
+    RECIPE = {"optimizer": None, "lr": None, "betas": None, "weight_decay": None, "batch": None, "crop": 128,
+              "loss": "objective", "source": "official repository (patch size only)"}
+
+    def __init__(self, published_test: bool = False, initialisation: str = "identity"):
+        super().__init__()
+        if initialisation not in INITIALISATIONS:
+            raise ValueError(f"No initialisation {initialisation!r}: use {' or '.join(INITIALISATIONS)}.")
+        self.encoders = nn.ModuleList(Encoder() for _ in SHRINKS)
+        self.fusion = nn.Conv2d(3 * len(SHRINKS), 3, 1)
+        self.published_test = published_test
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        if initialisation == "identity":
+            with torch.no_grad():
+                self.fusion.weight.copy_(torch.eye(3).repeat(1, len(SHRINKS))[..., None, None] / len(SHRINKS))
+                for encoder in self.encoders:
+                    encoder.conv5.bias.fill_(1.0)
+
+    def scales(self, hazy: Tensor) -> list[Tensor]:
+        """Returns K at full, half and quarter size."""
+        return [encoder(shrink(hazy, factor)) for encoder, factor in zip(self.encoders, SHRINKS, strict=True)]
+
+    def fuse(self, scales: list[Tensor]) -> Tensor:
+        """Returns K, (B, 3, H, W), at least 0."""
+        size = scales[0].shape[2:]
+        return torch.relu(self.fusion(torch.cat([scales[0]] + [resize(k, size) for k in scales[1:]], 1)))
+
+    def refined_k(self, hazy: Tensor) -> Tensor:
+        """Returns K by the authors' test procedure, (B, 3, H, W)."""
+        ratio = TEST_SIDE / max(hazy.shape[2:])
+        size = [round(n * ratio) for n in hazy.shape[2:]]
+        small = F.interpolate(hazy, size, mode="bicubic", antialias=True)
+        k = F.interpolate(self.fuse(self.scales(small)), hazy.shape[2:], mode="bicubic", antialias=True)
+        return guided_filter(hazy.amax(1, keepdim=True), k, radius=48, eps=1e-4, subsample=4)
+
+    def forward(self, hazy: Tensor) -> Tensor:
+        if self.published_test and not self.training:
+            return recover_from_k(hazy, self.refined_k(hazy))
+        return recover_from_k(hazy, self.fuse(self.scales(hazy)))
+
+
+class DeepSupervision(Objective):
+    """MSE of the fused image plus that of each scale's own image against the clear image at that size.
+
+    The deployed network still holds the reconstruction at each scale; that the four terms weigh the same is
+    our choice, as no training file is public. Source: Zhang, Tao, TIP 2020.
+    """
+
+    def forward(self, group: int, hazy: Tensor, clear: Tensor) -> Tensor:
+        scales = self.network.scales(hazy)
+        loss = F.mse_loss(recover_from_k(hazy, self.network.fuse(scales)), clear)
+        for k, factor in zip(scales, SHRINKS, strict=True):
+            loss = loss + F.mse_loss(recover_from_k(shrink(hazy, factor), k), shrink(clear, factor))
+        return loss

@@ -1,0 +1,69 @@
+"""PFDN: physics-based feature dehazing, as in its only public code (Table 5, 11.278 M parameters)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MULTIPLE = 16  # sides are padded to it
+
+
+class FeatureDehazingUnit(nn.Module):
+    """Returns x * a + b, a and b per channel from the average of x: the scattering model on features."""
+
+    def __init__(self, channels: int, reduction: int = 16):
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, channels // reduction, bias=False), nn.ReLU(),
+            nn.Linear(channels // reduction, 2 * channels, bias=False), nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.mlp(x.mean((2, 3)))[..., None, None].chunk(2, 1)  # (B, C, 1, 1) each
+        return x * a + b
+
+
+class DehazingBlock(nn.Module):
+    """Two convolutions and a feature dehazing unit inside one skip connection."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.unit = FeatureDehazingUnit(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.unit(self.conv2(torch.relu(self.conv1(x)))) + x
+
+
+class PFDN(nn.Module):
+    """Returns the dehazed image, (B, 3, H, W) in [0, 1] (final tanh).
+
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W of 32 or more (reflection-padded to a multiple of 16
+    inside). 11,268,611 parameters where the table prints 11.278 M. The publication estimates airlight and
+    transmission of the features in two branches; the port, the only public code, merges them into one.
+    Source: Dong, Pan, "Physics-Based Feature Dehazing Networks", ECCV 2020; layers and training of
+    github.com/IDKiro/gUNet.
+    """
+
+    RECIPE = {"optimizer": "adamw", "lr": 8e-4, "betas": None, "weight_decay": 0.01, "batch": 64, "crop": 256,
+              "loss": "l1", "source": "gUNet's re-training of its ports (cosine schedule, 50 warm-up epochs)"}
+
+    def __init__(self, blocks: int = 9):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(64, 128, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),
+        )
+        self.blocks = nn.Sequential(*[DehazingBlock(256) for _ in range(blocks)])
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(256, 128, 2, stride=2), nn.ReLU(),
+            nn.ConvTranspose2d(128, 64, 2, stride=2), nn.ReLU(),
+            nn.Conv2d(64, 3, 3, padding=1), nn.Tanh(),
+        )
+
+    def forward(self, hazy: Tensor) -> Tensor:
+        height, width = hazy.shape[-2:]
+        padded = F.pad(hazy * 2 - 1, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="reflect")  # [-1, 1]
+        features = self.blocks(self.encoder(padded))  # (B, 256, H / 4, W / 4)
+        return self.decoder(features)[..., :height, :width] / 2 + 0.5

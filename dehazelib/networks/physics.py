@@ -1,0 +1,93 @@
+"""Physics shared by several networks: dark channel, airlight, guided filter, recovery from K."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def recover_from_k(hazy: Tensor, k: Tensor) -> Tensor:
+    """Returns the clear image J = max(K I - K + 1, 0), (B, 3, H, W).
+
+    hazy: (B, 3, H, W) in [0, 1]. k: (B, 3, H, W), at least 0; transmission and airlight in one map, 1 where
+    there is no haze. Source: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017, with b = 1.
+
+    >>> recover_from_k(torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 1.5)).unique()
+    tensor([0.2500])
+    """
+    return torch.relu(k * hazy - k + 1)
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Returns the grey image, (B, 1, H, W), of an RGB image (B, 3, H, W)."""
+    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def minimum_filter(image: Tensor, patch: int) -> Tensor:
+    """Returns the minimum of each channel over a patch x patch window, (B, C, H, W).
+
+    At the border the window holds only pixels of the image. Raises ValueError if patch is not odd and
+    positive.
+    """
+    if patch < 1 or patch % 2 == 0:
+        raise ValueError(f"patch is {patch}: the window is centred on its pixel, so use an odd size.")
+    return -F.max_pool2d(-image, patch, stride=1, padding=patch // 2)
+
+
+def dark_channel(image: Tensor, patch: int = 15) -> Tensor:
+    """Returns the minimum over colours and over a patch x patch window, (B, 1, H, W).
+
+    image: (B, 3, H, W). Raises ValueError if patch is not odd and positive.
+    Source: He, Sun, Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009.
+    """
+    return minimum_filter(image.amin(1, keepdim=True), patch)
+
+
+def airlight_from_dark_channel(image: Tensor, patch: int = 15, top: float = 0.001) -> Tensor:
+    """Returns the airlight A, (B, 3, 1, 1), a constant for gradients.
+
+    image: (B, 3, H, W) in [0, 1]. Among the fraction `top` of pixels with the brightest dark channel, A is
+    the colour of the one whose mean over RGB is highest. Source: He, Sun, Tang, CVPR 2009.
+    """
+    image = image.detach()
+    dark = dark_channel(image, patch).flatten(1)  # (B, N)
+    kept = max(1, round(top * dark.shape[1]))
+    threshold = dark.topk(kept).values[:, -1:]  # (B, 1)
+    intensity = image.mean(1).flatten(1).masked_fill(dark < threshold, -torch.inf)
+    brightest = intensity.argmax(1).view(-1, 1, 1).expand(-1, 3, 1)  # (B, 3, 1)
+    return image.flatten(2).gather(2, brightest).unsqueeze(-1)
+
+
+def box_mean(image: Tensor, radius: int) -> Tensor:
+    """Returns the mean over a (2 radius + 1)^2 window, (B, C, H, W); at borders over its inner part."""
+    size = 2 * radius + 1
+    rows = F.avg_pool2d(image, (size, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, size), 1, (0, radius), count_include_pad=False)
+
+
+def guided_filter(guide: Tensor, source: Tensor, radius: int, eps: float, subsample: int = 1) -> Tensor:
+    """Returns source smoothed along the edges of guide, the shape of source.
+
+    guide: (B, 1, H, W). source: (B, C, H, W). radius: pixels. eps: in squared units of guide, below it an
+    edge is noise. subsample: solve on an image that many times smaller (the fast guided filter).
+    Raises ValueError if guide and source do not fit together.
+    Source: He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, equations (5), (6) and (8); He, Sun, "Fast
+    Guided Filter", 2015.
+    """
+    if guide.shape[1] != 1 or guide.shape[2:] != source.shape[2:]:
+        raise ValueError(f"guide {tuple(guide.shape)} must have one channel and the height and width of "
+                         f"source {tuple(source.shape)}.")
+    small_guide, small_source = guide, source
+    if subsample > 1:
+        small = [max(1, round(n / subsample)) for n in guide.shape[2:]]
+        small_guide, small_source = (F.interpolate(x, small, mode="nearest-exact") for x in (guide, source))
+        radius = max(1, radius // subsample)
+    mean_guide, mean_source = box_mean(small_guide, radius), box_mean(small_source, radius)
+    covariance = box_mean(small_guide * small_source, radius) - mean_guide * mean_source
+    variance = box_mean(small_guide * small_guide, radius) - mean_guide * mean_guide
+    slope = covariance / (variance + eps)  # (B, C, h, w)
+    slope, offset = box_mean(slope, radius), box_mean(mean_source - slope * mean_guide, radius)
+    if subsample > 1:
+        slope, offset = (F.interpolate(x, guide.shape[2:], mode="bilinear") for x in (slope, offset))
+    return slope * guide + offset

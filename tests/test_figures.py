@@ -1,0 +1,301 @@
+"""Figures say what their data say, repeat byte for byte, and diagrams count what the modules hold."""
+
+import subprocess
+import sys
+from itertools import combinations
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import pytest  # noqa: E402
+
+from dehazelib import diagrams, figures  # noqa: E402
+from dehazelib.networks import build  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def picture(seed=0, side=32):
+    return np.random.default_rng(seed).random((side, side, 3))
+
+
+def curves():
+    rows = [(label, seed, images, 20 + seed + images / 100)
+            for label in ("student", "framework") for seed in (0, 1, 2) for images in (100, 200)]
+    frame = pd.DataFrame(rows, columns=["label", "seed", "images", "validation_psnr_rgb"])
+    return frame.assign(affinity_share=np.where(frame.label == "framework", 0.001, np.nan))
+
+
+def scores():
+    means = {"student": 22.0, "aod_net": 19.0, "hazy": 12.0}
+    rows = [(label, seed, image, psnr + seed)
+            for label, psnr in means.items() for seed in (0, 1) for image in ("a", "b")]
+    return pd.DataFrame(rows, columns=["label", "seed", "image", "psnr_rgb"])
+
+
+def table5():
+    return pd.DataFrame({
+        "model": ["AOD-Net", "GCANet", "Ours", "Hazy input"], "key": ["aod_net", "gcanet", "full", "hazy"],
+        "parameters": [1761, 702818, 122458, 0], "psnr_published": [19.064, 30.230, 32.1412, np.nan],
+        "psnr_rgb": [18.0, np.nan, 22.0, 12.0], "psnr_low": [17.5, np.nan, np.nan, np.nan],
+        "psnr_high": [18.5, np.nan, np.nan, np.nan]})
+
+
+def ablation():
+    return pd.DataFrame({"w": ["0.25", "0.50"], "psnr": [22.0, 22.5], "low": [21.5, np.nan],
+                         "high": [22.5, np.nan], "published": [32.14, 31.9]})
+
+
+def memory(smallest=0.1):
+    rows = [(pixels, method, megabytes) for pixels, k in ((64, 1), (1024, 16))
+            for method, megabytes in (("N x N", 8e-6 * pixels**2), ("tiled", 10.0), ("C x C", smallest * k))]
+    return pd.DataFrame(rows, columns=["pixels", "method", "extra_mb"])
+
+
+TABLE_FIGURES = {
+    "learning_curves": (lambda t: figures.learning_curves(t), curves),
+    "gradient_share": (lambda t: figures.gradient_share(t, 0.1), curves),
+    "scores_by_label": (lambda t: figures.scores_by_label(t), scores),
+    "pareto": (lambda t: figures.pareto(t), table5),
+    "bars": (lambda t: figures.bars(t, "w", "psnr", "low", "high", "published"), ablation),
+    "affinity_memory": (lambda t: figures.affinity_memory(t), memory),
+}
+
+
+def texts(fig):
+    return [text.get_text() for text in fig.findobj(plt.Text) if text.get_text()]
+
+
+def overlapping(notes, fig):
+    fig.draw_without_rendering()
+    boxes = [(note.get_text(), note.get_window_extent()) for note in notes if note.get_text()]
+    return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+# ---------------------------------------------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize("name", TABLE_FIGURES)
+def test_drawing_and_saving_again_gives_the_same_bytes(name, tmp_path):
+    draw, table = TABLE_FIGURES[name]
+    first, second = (figures.save(draw(table()), tmp_path / folder / "a.png").read_bytes() for folder in "12")
+    assert first == second and first.startswith(b"\x89PNG")
+
+
+def test_save_closes_the_figure_and_leaves_only_the_png(tmp_path):
+    fig = figures.image_grid([("a", [picture()])])
+    path = figures.save(fig, tmp_path / "new" / "a.png")
+    assert not plt.fignum_exists(fig.number) and list(path.parent.iterdir()) == [path]
+    with pytest.raises(ValueError, match="give a name ending in .png"):
+        figures.save(fig, tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize("name", TABLE_FIGURES)
+def test_a_missing_column_is_named(name):
+    draw, table = TABLE_FIGURES[name]
+    column = table().columns[-1] if name != "learning_curves" else "seed"
+    with pytest.raises(ValueError, match=f"{name} needs the column '{column}'"):
+        draw(table().drop(columns=column))
+
+
+@pytest.mark.parametrize("name", TABLE_FIGURES)
+def test_a_table_without_rows_is_refused(name):
+    draw, table = TABLE_FIGURES[name]
+    with pytest.raises(ValueError, match="no rows to draw"):
+        draw(table().iloc[:0])
+
+
+def test_the_figures_need_no_torch():
+    code = "import sys, dehazelib.figures; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_image_grid_shows_every_image_with_its_labels():
+    rows = [("hazy input", [picture(0), picture(1)]), ("depth", [picture(2)[..., 0], picture(3)])]
+    fig = figures.image_grid(rows, ["one", "two"], [["1 dB", "2 dB"], ["3 m", "4 dB"]])
+    assert [ax.get_ylabel() for ax in fig.axes] == ["hazy input", "", "depth", ""]
+    assert [ax.get_title() for ax in fig.axes] == ["one", "two", "", ""]
+    assert [ax.get_xlabel() for ax in fig.axes] == ["1 dB", "2 dB", "3 m", "4 dB"]
+    assert np.array_equal(fig.axes[1].images[0].get_array(), picture(1))
+
+
+@pytest.mark.parametrize("rows, message", [
+    ([("a", [picture()]), ("b", [])], "equally many"), ([], "equally many"),
+    ([("a", [picture() + 0.5])], "clamp"), ([("a", [picture() * np.nan])], "finite"),
+    ([("a", [picture()[..., :2]])], r"\(H, W, 3\)")])
+def test_an_image_grid_refuses_what_it_cannot_show(rows, message):
+    with pytest.raises(ValueError, match=message):
+        figures.image_grid(rows)
+
+
+def test_the_data_set_figure_states_airlight_and_scattering_of_every_hazy_image():
+    example = {"name": "room", "clear": picture(), "depth": 1 + picture()[..., 0],
+               "transmission": picture()[..., 1], "hazy": [(picture(1), 0.8, 1.2), (picture(2), 1.0, 0.6)]}
+    fig = figures.dataset([example, example])
+    assert [ax.get_title() for ax in fig.axes[:5]] == ["clear", "depth", "transmission", "hazy", "hazy"]
+    assert [ax.get_xlabel() for ax in fig.axes[8:]] == ["A = 0.80, β = 1.20", "A = 1.00, β = 0.60"]
+    with pytest.raises(ValueError, match="example 1 lacks depth"):
+        figures.dataset([example, {k: v for k, v in example.items() if k != "depth"}])
+
+
+def test_the_error_overlay_finds_the_error_and_states_its_psnr():
+    target = np.full((60, 60, 3), 0.5)
+    output = target.copy()
+    output[40:50, 5:15] += 0.25
+    fig = figures.error_overlay(target[::2, ::2], output, target, "toy")
+    frame = fig.axes[2].patches[0]
+    left, top = frame.get_x() + 0.5, frame.get_y() + 0.5
+    assert left <= 5 and left + frame.get_width() >= 15 and top <= 40 and top + frame.get_height() >= 50
+    assert "toy: 27.60 dB" in texts(fig)  # 10 log10(1 / (0.25^2 * 100 / 3600))
+    assert fig.axes[4].images[0].get_array().shape == (6, 6, 3)  # the input's zoom: half of 12 x 12 pixels
+    assert "toy: ∞ dB" in texts(figures.error_overlay(target, target, target, "toy"))
+    with pytest.raises(ValueError, match="alike"):
+        figures.error_overlay(target, output[:50], target, "toy")
+
+
+def test_a_learning_curve_is_the_mean_over_seeds_in_a_band_to_the_extremes():
+    ax = figures.learning_curves(curves()).axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[22, 23]] * 2  # seeds 0, 1, 2
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (21, 24)
+    assert ax.get_xlabel() == "training images seen" and ax.get_ylabel() == "validation PSNR (dB)"
+    assert ax.get_legend() is None and ax.figure.legends[0].get_texts()[0].get_text() == "student"
+
+
+def test_the_gradient_share_has_a_log_scale_and_the_target():
+    fig = figures.gradient_share(curves(), target=0.1)
+    assert fig.axes[0].get_yscale() == "log" and "adaptive target 0.1" in texts(fig)
+    assert [0.1, 0.1] in [list(line.get_ydata()) for line in fig.axes[0].lines]
+    assert "student" not in texts(fig)  # it has no affinity term
+    assert not any("target" in text for text in texts(figures.gradient_share(curves())))
+
+
+def test_scores_are_sorted_and_the_hazy_input_is_a_line():
+    exact = scores().query("label == 'student'").assign(label="exact", psnr_rgb=np.inf)
+    ax = figures.scores_by_label(pd.concat([scores(), exact])).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["aod_net", "student", "exact (∞ dB)"]
+    assert "hazy input 12.50 dB" in texts(ax.figure)
+    whisker = next(line for line in ax.lines if list(line.get_ydata()) == [0, 0] and line.get_ls() == "-")
+    assert np.allclose(whisker.get_xdata(), [19.5 - 6.3531, 19.5 + 6.3531], atol=1e-3)  # t(0.975, 1) / 2
+
+
+def test_a_figure_of_two_test_sets_is_refused():
+    with pytest.raises(ValueError, match="select one"):
+        figures.scores_by_label(scores().assign(test_set=["rooms", "motorcycle"] * 6))
+
+
+def test_the_pareto_figure_leaves_out_what_was_not_run():
+    published, ours = figures.pareto(table5()).axes
+    names = [[text.get_text() for text in ax.texts] for ax in (published, ours)]
+    assert names == [["AOD-Net", "GCANet", "Ours"], ["Hazy input", "AOD-Net", "Ours"]]
+    assert published.get_xscale() == ours.get_xscale() == "log"
+    assert [12.0, 12.0] in [list(line.get_ydata()) for line in ours.lines]
+    assert published.lines[0].get_markerfacecolor() == "white"
+
+
+def test_a_method_without_parameters_is_a_line_whether_zero_or_empty():
+    table = table5().assign(parameters=[1761, 702818, 122458, np.nan])
+    ours = figures.pareto(table).axes[1]
+    assert [12.0, 12.0] in [list(line.get_ydata()) for line in ours.lines]
+
+
+def test_names_in_the_pareto_figure_do_not_overlap():
+    names = [f"network {i}" for i in range(6)]
+    close = pd.concat([table5().iloc[[0]]] * 6).assign(model=names, psnr_published=19.0)
+    close["parameters"] *= np.linspace(1, 1.5, 6)
+    fig = figures.pareto(pd.concat([close, table5()]))
+    assert not overlapping(fig.axes[0].texts, fig)
+
+
+def test_bars_shows_the_paper_on_its_own_axis():
+    fig = figures.bars(ablation(), "w", "psnr", "low", "high", "published", "PSNR (dB)")
+    assert [ax.get_title() for ax in fig.axes] == ["this study", "published"]
+    assert {"22.00", "22.50", "32.14", "31.90"} <= set(texts(fig))
+    assert fig.axes[0].get_xlim()[1] < fig.axes[1].get_xlim()[0]
+    assert len(figures.bars(ablation(), "w", "psnr").axes) == 1
+    with pytest.raises(ValueError, match="both limits"):
+        figures.bars(ablation(), "w", "psnr", low="low")
+
+
+def test_memory_is_log_log_and_survives_a_method_without_any():
+    ax = figures.affinity_memory(memory()).axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert {"N x N", "tiled", "C x C"} <= set(texts(ax.figure))
+    assert figures.affinity_memory(memory(smallest=0.0)).axes[0].get_yscale() == "symlog"
+
+
+# --------------------------------------------------------------------------------------------------- diagrams
+
+
+def drawings():
+    teacher, student = build("dsc_mc_fsrcnn"), build("student")
+    return [diagrams.figure1(teacher, student), diagrams.figure2(teacher), diagrams.figure3(student),
+            diagrams.figure4(student, teacher)]
+
+
+def test_text_in_the_diagrams_is_readable():
+    for fig in drawings():
+        notes = [note for note in fig.axes[0].texts if note.get_text()]
+        assert not overlapping(notes, fig)
+        assert min(note.get_fontsize() for note in notes) >= 9
+        corners = [corner for note in notes for corner in note.get_window_extent().get_points()]
+        assert all(fig.bbox.contains(*corner) for corner in corners)
+
+
+def test_diagrams_repeat_byte_for_byte(tmp_path):
+    once, again = ([figures.save(fig, tmp_path / f"{i}.png").read_bytes() for i, fig in enumerate(drawings())]
+                   for _ in range(2))
+    assert once == again
+
+
+def test_figure1_counts_both_networks_and_measures_the_images():
+    found = " ".join(texts(diagrams.figure1(build("dsc_mc_fsrcnn"), build("student"))))
+    for number in ("96,007", "26,451", "122,458", "3×920×1240", "115×155", "17,825"):
+        assert number in found
+
+
+def test_a_frozen_teacher_keeps_its_count():
+    teacher = build("dsc_mc_fsrcnn").requires_grad_(False)
+    assert "26,451 parameters" in texts(diagrams.figure1(teacher, build("student")))
+
+
+@pytest.mark.parametrize("name, total", [
+    ("mc_fsrcnn", 38427), ("dsc_mc_fsrcnn", 26451), ("dscbn_mc_fsrcnn", 28179), ("relu_mc_fsrcnn", 37911)])
+def test_the_stages_of_figure2_add_up_to_the_teacher(name, total):
+    found = texts(diagrams.figure2(build(name)))
+    assert sum(int(text.replace(",", "")) for text in found if text.replace(",", "").isdigit()) == total
+    assert any(text.startswith(f"{total:,} parameters") for text in found)
+    assert ("DSC 3×3, 12→12" in found) == name.startswith("dsc")
+    assert {"relu_mc_fsrcnn": "ReLU", "dscbn_mc_fsrcnn": "BN, PReLU"}.get(name, "PReLU") in found
+
+
+@pytest.mark.parametrize("options", [{}, {"inner_blocks": 2}, {"groups": 2, "inner_blocks": 1}])
+def test_figure3_follows_the_student(options):
+    student = build("student", **options)
+    found = texts(diagrams.figure3(student))
+    assert any(f"{diagrams.count(student):,} parameters" in text for text in found)
+    assert f"inner block {options.get('inner_blocks', 6)}" in found
+    assert sum(text.startswith("group ") and text[6:].isdigit() for text in found) == options.get("groups", 3)
+
+
+def test_figure4_states_the_memory_of_both_readings():
+    found = texts(diagrams.figure4(build("student"), build("dsc_mc_fsrcnn")))
+    assert found.count("17,825×17,825") == 2 and found.count("1.27 GB in float32") == 2
+    assert {"4×4 → 115×155", "8×8 → 115×155", "168×460×620", "2.54 GB", "7.63 GB"} <= set(found)
+
+
+def test_diagrams_refuse_networks_they_do_not_describe():
+    with pytest.raises(ValueError, match="pass a MultiChannelFSRCNN"):
+        diagrams.figure2(build("fsrcnn_x2"))
+    with pytest.raises(ValueError, match="pass a Student"):
+        diagrams.figure3(build("mc_fsrcnn"))
+    with pytest.raises(ValueError, match="pairs"):
+        diagrams.figure4(build("student"), build("bilinear"))

@@ -1,0 +1,307 @@
+"""The light networks: sizes, costs, and what makes each of them a working dehazer."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+
+from dehazelib.haze import add_haze
+from dehazelib.networks import physics
+from dehazelib.networks.aod_net import AODNet
+from dehazelib.networks.dark_channel_prior import DarkChannelPrior
+from dehazelib.networks.dehazenet import DehazeNet, PatchTransmission
+from dehazelib.networks.famed_net import DeepSupervision, FAMEDNet, shrink
+from dehazelib.networks.ld_net import LDNet
+from dehazelib.networks.lsid_fcnn import LSIDFCNN
+from dehazelib.networks.mscnn import MSCNN
+from dehazelib.networks.pfdn import PFDN
+from dehazelib.objectives import Reconstruction
+
+# name: (builder, parameters, profiler GFLOPs at 1x3x460x620)
+TRAINED = {
+    "aod_net": (AODNet, 1_761, 0.998),
+    "lsid_fcnn": (LSIDFCNN, 4_290, 2.440),
+    "mscnn": (MSCNN, 8_014, 4.899),  # the port's own conversions from and to [-1, 1] would add 0.003
+    "mscnn_official": (partial(MSCNN, "official"), 8_435, None),
+    "dehazenet": (DehazeNet, 8_305, 4.589),  # 4.58883, printed truncated in Table 9
+    "famed_net": (FAMEDNet, 17_991, 4.210),
+    "ld_net": (LDNet, 30_187, 17.159),
+    "pfdn": (PFDN, 11_268_611, None),  # 407.72 at full size, see the test at a small size
+}
+NETWORKS = TRAINED | {"dark_channel_prior": (DarkChannelPrior, 0, None)}
+FAST = ("aod_net", "lsid_fcnn", "mscnn", "dark_channel_prior")
+OBJECTIVES = {"dehazenet": PatchTransmission, "famed_net": DeepSupervision}  # the others: Reconstruction
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def build(name: str) -> nn.Module:
+    return NETWORKS[name][0]().eval()
+
+
+def gflops(run, height: int, width: int) -> float:
+    """The paper's convention: 2 MACs per convolution or matrix product, 1 per element of mul and add."""
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as trace:
+        run(torch.rand(1, 3, height, width))
+    return sum(event.flops for event in trace.key_averages() if event.flops) / 1e9
+
+
+def pair(batch: int = 2, height: int = 48, width: int = 48):
+    """A hazy and a clear batch: smooth scenes, transmission falling from left to right, airlight 0.9."""
+    clear = F.interpolate(torch.rand(batch, 3, 6, 6), (height, width), mode="bicubic").clamp(0, 1)
+    transmission = torch.linspace(0.9, 0.3, width).view(1, 1, 1, width)
+    return add_haze(clear, transmission, 0.9), clear
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameter_count_is_that_of_the_table(name):
+    assert sum(p.numel() for p in build(name).parameters()) == NETWORKS[name][1]
+
+
+@pytest.mark.parametrize("name", [name for name, entry in TRAINED.items() if entry[2]])
+def test_profiler_gflops_are_those_of_the_table(name):
+    network = build(name)
+    run = getattr(network, "table_graph", network)
+    assert round(gflops(run, 460, 620), 3) == TRAINED[name][2]
+
+
+def test_pfdn_gflops_scale_to_those_at_full_size():
+    scale = (464 * 624) / (32 * 48)  # full-size images are padded to 464x624
+    assert scale * gflops(build("pfdn"), 32, 48) == pytest.approx(407.72, rel=2e-4)
+
+
+def test_dehazenet_table_graph_gives_445x605_transmissions():
+    assert build("dehazenet").table_graph(torch.rand(1, 3, 460, 620)).shape == (1, 1, 445, 605)
+
+
+SIZES = [(name, size) for name in NETWORKS for size in ((64, 64), (33, 46))]
+SIZES += [(name, size) for name in FAST for size in ((460, 620), (463, 621))]
+
+
+@pytest.mark.parametrize("name, size", SIZES)
+def test_output_has_the_size_of_the_input_and_is_finite(name, size):
+    hazy = torch.rand(1, 3, *size)
+    with torch.no_grad():
+        dehazed = build(name)(hazy)
+    assert dehazed.shape == hazy.shape and dehazed.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_gradients_are_finite_and_reach_the_first_layer(name):
+    network, (hazy, clear) = build(name).train(), pair()
+    F.mse_loss(network(hazy), clear).backward()
+    gradients = [p.grad for p in network.parameters()]
+    assert all(g is not None and g.isfinite().all() for g in gradients)
+    assert gradients[0].abs().max() > 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_batch_equals_its_items(name):
+    network, (hazy, _) = build(name), pair(3)
+    with torch.no_grad():
+        together, alone = network(hazy), torch.cat([network(item[None]) for item in hazy])
+    torch.testing.assert_close(together, alone, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_saved_weights_give_the_same_output(name, tmp_path):
+    first, second, (hazy, _) = build(name), build(name), pair()
+    save_file(first.state_dict(), tmp_path / "weights.safetensors")
+    with torch.no_grad():
+        before = second(hazy)
+        second.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+        assert not torch.equal(before, first(hazy))
+        assert torch.equal(second(hazy), first(hazy))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_twenty_steps_lower_the_loss(name):
+    objective, (hazy, clear) = OBJECTIVES.get(name, Reconstruction)(build(name).train()), pair()
+    [parameters] = objective.groups()
+    optimizer, losses = torch.optim.Adam(parameters, 3e-4), []
+    for _ in range(21):
+        torch.manual_seed(0)  # the same transmissions in each step where an objective draws them
+        loss = objective(0, hazy, clear)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.98 * losses[0]
+
+
+@pytest.mark.parametrize("builder", [AODNet, LDNet, LSIDFCNN, FAMEDNet])
+def test_only_the_released_initialisation_leaves_colours_dead(builder):
+    def dead_colours(initialisation: str) -> int:
+        dead = 0
+        for number in range(8):
+            torch.manual_seed(number)
+            network = builder(initialisation=initialisation).eval()
+            k = network.fuse(network.scales(hazy)) if builder is FAMEDNet else network.k(hazy)
+            dead += int((k.amax((0, 2, 3)) == 0).sum())
+        return dead
+
+    hazy, _ = pair()
+    with torch.no_grad():
+        assert dead_colours("identity") == 0
+        assert dead_colours("released") > 0
+
+
+@pytest.mark.parametrize("wrong", [
+    partial(AODNet, "zeros"), partial(FAMEDNet, initialisation="zeros"), partial(MSCNN, "matlab"),
+    partial(DehazeNet, "minmax"), partial(DehazeNet, initialisation="zeros"),
+])
+def test_an_unknown_option_is_refused_with_the_choices(wrong):
+    with pytest.raises(ValueError, match="use"):
+        wrong()
+
+
+def test_dehazenet_sees_the_same_inside_an_image_as_in_patches():
+    network, (hazy, _) = build("dehazenet"), pair()
+    nn.init.normal_(network.regression.weight, 0, 0.05)  # spread t over its range
+    whole, patches = network.transmission(hazy), network.table_graph(hazy)
+    whole = whole[..., 7:-8, 7:-8]  # patch (y, x) belongs to pixel (y + 7, x + 7)
+    inside = slice(5, -5)
+    assert patches.std() > 0.01
+    torch.testing.assert_close(whole[..., inside, inside], patches[..., inside, inside])
+
+
+def test_dehazenet_undoes_haze_of_a_known_transmission(monkeypatch):
+    clear = torch.rand(1, 3, 64, 64) * 0.8
+    clear[..., :8, :8] = 1.0  # where the airlight is found: t = 0.2 there, 0.5 elsewhere
+    t = torch.full((1, 1, 64, 64), 0.5)
+    t[..., :8, :8] = 0.2
+    network = DehazeNet()
+    monkeypatch.setattr(network, "transmission", lambda hazy: t)
+    monkeypatch.setattr("dehazelib.networks.dehazenet.guided_filter", lambda guide, source, **_: source)
+    torch.testing.assert_close(network(add_haze(clear, t, 1.0)), clear)
+
+
+def test_patch_transmission_trains_on_clear_images_alone():
+    objective, (hazy, clear) = PatchTransmission(DehazeNet()), pair()
+    losses = []
+    for image in (hazy, torch.zeros_like(hazy)):
+        torch.manual_seed(1)
+        losses.append(objective(0, image, clear))
+    assert losses[0] == losses[1] > 0
+
+
+def test_mscnn_port_divides_by_its_transmission():
+    network, (hazy, _) = build("mscnn"), pair()
+    for parameter in network.parameters():
+        nn.init.zeros_(parameter)  # both sigmoids give 1/2
+    torch.testing.assert_close(network(hazy), 2 * hazy - 1)
+
+
+@pytest.mark.parametrize("name", ["mscnn", "mscnn_official"])
+def test_mscnn_fine_network_reads_the_coarse_map(name):
+    network, image = build(name), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = network.transmission(image)
+        network.coarse[-2].bias += 3
+        assert (network.transmission(image) - before).abs().max() > 1e-4
+
+
+def test_famed_net_scales_are_a_half_and_a_quarter_with_aligned_corners():
+    image = torch.rand(1, 3, 33, 46)
+    for factor, size in ((1, (33, 46)), (2, (17, 23)), (4, (9, 12))):
+        small = shrink(image, factor)
+        assert small.shape[2:] == size
+        assert torch.equal(small[..., 0, 0], image[..., 0, 0])
+
+
+def test_famed_net_published_test_estimates_k_at_360_pixels():
+    network, (hazy, _) = FAMEDNet(published_test=True), pair(1, 48, 64)
+    sizes = []
+    network.encoders[0].register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[2:]))
+    with torch.no_grad():
+        assert network.eval()(hazy).shape == hazy.shape
+        assert network.train()(hazy).shape == hazy.shape
+    assert sizes == [(270, 360), (48, 64)]
+
+
+def test_deep_supervision_reaches_every_scale_even_without_the_fusion():
+    network, (hazy, clear) = FAMEDNet().train(), pair()
+    nn.init.zeros_(network.fusion.weight)
+    DeepSupervision(network)(0, hazy, clear).backward()
+    assert all(encoder.conv1[0].weight.grad.abs().max() > 0 for encoder in network.encoders)
+
+
+def test_k_is_one_over_t_for_airlight_one():
+    clear, t = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8) * 0.9 + 0.1
+    recovered = physics.recover_from_k(add_haze(clear, t, 1.0), 1 / t)
+    torch.testing.assert_close(recovered, clear, atol=1e-5, rtol=1e-4)
+
+
+def test_dark_channel_is_the_minimum_over_colours_and_patch():
+    image = torch.rand(2, 3, 20, 24)
+    dark = physics.dark_channel(image, 5)
+    assert dark.shape == (2, 1, 20, 24)
+    assert dark[1, 0, 10, 10] == image[1, :, 8:13, 8:13].min()
+    assert dark[0, 0, 0, 23] == image[0, :, :3, 21:].min()
+    with pytest.raises(ValueError, match="odd"):
+        physics.dark_channel(image, 4)
+
+
+def test_airlight_is_the_colour_of_the_thickest_haze_of_each_image():
+    image = torch.rand(2, 3, 64, 64) * 0.5
+    colours = torch.tensor([[0.8, 0.9, 0.95], [0.9, 0.7, 0.8]])
+    image[..., 20:44, 8:32] = colours[..., None, None]
+    assert torch.equal(physics.airlight_from_dark_channel(image, 15).flatten(1), colours)
+
+
+def test_box_mean_averages_what_lies_inside_the_image():
+    image = torch.rand(1, 2, 12, 15)
+    means = physics.box_mean(image, 4)
+    torch.testing.assert_close(means[0, :, 6, 7], image[0, :, 2:11, 3:12].mean((1, 2)))
+    torch.testing.assert_close(means[0, :, 0, 14], image[0, :, :5, 10:].mean((1, 2)))
+    torch.testing.assert_close(physics.box_mean(image, 50)[0, :, 3, 3], image[0].mean((1, 2)))
+
+
+@pytest.mark.parametrize("subsample", [1, 4])
+def test_guided_filter_keeps_what_is_linear_in_the_guide_and_smooths_the_rest(subsample):
+    guide, noise = pair(1, 64, 64)[1][:, :1], torch.rand(1, 3, 64, 64)
+    linear = torch.cat([2 * guide - 1, 0.5 * guide], 1)
+    torch.testing.assert_close(
+        physics.guided_filter(guide, linear, 8, 1e-9, subsample), linear, atol=5e-3, rtol=0)
+    assert physics.guided_filter(guide, noise, 8, 1e-2, subsample).std() < 0.3 * noise.std()
+    with pytest.raises(ValueError, match="one channel"):
+        physics.guided_filter(noise, guide, 8, 1e-3)
+
+
+def psnr(image, target):
+    return -10 * torch.log10(F.mse_loss(image.clamp(0, 1), target))
+
+
+def test_dark_channel_prior_removes_synthetic_haze():
+    clear = torch.rand(1, 3, 16, 16).pow(3).repeat_interleave(8, 2).repeat_interleave(8, 3)  # dark colours
+    clear[..., :16, :16] = 1.0
+    t = torch.full((1, 1, 128, 128), 0.4)
+    hazy = add_haze(clear, t, 1.0)
+    assert psnr(DarkChannelPrior()(hazy), clear) > psnr(hazy, clear) + 5
+
+
+def test_dark_channel_prior_improves_a_sots_image():
+    folder = Path(os.environ.get("DEHAZE_DATA", "")) / "SOTS" / "indoor"
+    if not os.environ.get("DEHAZE_DATA") or not folder.is_dir():
+        pytest.skip("no data")
+
+    def read(pattern: str) -> torch.Tensor:
+        image = Image.open(next(folder.glob(pattern))).convert("RGB")
+        left, top = (image.width - 620) // 2, (image.height - 460) // 2
+        pixels = np.asarray(image.crop((left, top, left + 620, top + 460)), dtype=np.float32) / 255
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+    hazy, clear = read("hazy/1400_3.*"), read("gt/1400.*")
+    assert psnr(hazy, clear) == pytest.approx(12.81, abs=0.01)
+    assert psnr(DarkChannelPrior()(hazy), clear) > 18

@@ -1,0 +1,236 @@
+import os
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.optimize import minimize_scalar
+
+from dehazelib.data.images import DataError, read_depth_png
+from dehazelib.data.nyu import FRAMES, Nyu, read_split, reside_view
+from dehazelib.data.reside import Its
+from dehazelib.haze import add_haze, transmission
+
+DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
+needs_data = pytest.mark.skipif(not (DATA / "nyu").is_dir(), reason="no data")
+
+
+def frame(seed):
+    """An RGB frame and a depth map of NYU's size, different at every seed and not symmetric."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    metres = np.linspace(1, 3 + seed, 640) * np.linspace(1, 1.5, 480)[:, None]  # (480, 640)
+    return small.repeat(80, 0).repeat(80, 1), metres.astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("rgb", "depth"):
+        (tmp_path / "nyu" / name).mkdir(parents=True)
+    for id in (1, 2, 10):
+        rgb, metres = frame(id)
+        Image.fromarray(rgb).save(tmp_path / f"nyu/rgb/{id}.png", compress_level=1)
+        millimetres = (metres * 1000).round().astype(np.uint16)
+        Image.fromarray(millimetres).save(tmp_path / f"nyu/depth/{id}.png", compress_level=1)
+    return tmp_path
+
+
+@pytest.fixture
+def mat(tmp_path):
+    path = tmp_path / "nyu_depth_v2_labeled.mat"
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("images", (FRAMES, 3, 640, 480), np.uint8, chunks=(1, 3, 640, 480))
+        depths = file.create_dataset("depths", (FRAMES, 640, 480), np.float32, chunks=(1, 640, 480))
+        for id in (1, 2, 10):
+            rgb, metres = frame(id)
+            images[id - 1], depths[id - 1] = rgb.T, metres.T
+    return path
+
+
+def test_mat_file_and_folder_give_the_same_scenes(folder, mat):
+    from_mat, from_folder = Nyu(mat), Nyu(folder / "nyu")
+    for id in from_folder.ids:
+        np.testing.assert_array_equal(from_mat.clear(id), from_folder.clear(id))
+        np.testing.assert_allclose(from_mat.depth(id), from_folder.depth(id), atol=5e-4)  # of a millimetre
+
+
+def test_mat_file_exposes_the_training_scenes_only(mat):
+    assert Nyu(mat.parent).ids == list(range(1, 1400))
+
+
+def test_files_for_the_manifest_are_those_read(folder, mat):
+    assert Nyu(mat).files == [mat]
+    names = {f"{kind}/{id}.png" for kind in ("rgb", "depth") for id in (1, 2, 10)}
+    assert {f"{p.parent.name}/{p.name}" for p in Nyu(folder / "nyu").files} == names
+
+
+def test_folder_ids_are_sorted_as_numbers(folder):
+    assert Nyu(folder).ids == [1, 2, 10]
+
+
+def test_scene_is_flipped_and_cropped(folder):
+    rgb = frame(2)[0]
+    scene = Nyu(folder)
+    assert scene.clear(2).shape == (460, 620, 3) and scene.clear(2).dtype == np.uint8
+    np.testing.assert_array_equal(scene.clear(2)[0, 0], rgb[10, 629])
+    np.testing.assert_array_equal(scene.clear(2)[-1, -1], rgb[469, 10])
+
+
+def test_depth_is_relative_to_its_own_maximum(folder):
+    depth = Nyu(folder).depth(1)
+    assert depth.shape == (460, 620) and depth.dtype == np.float32
+    assert depth.max() == 1 and depth.min() > 0
+    metres = frame(1)[1]
+    assert depth[0, -1] / depth[0, 0] == pytest.approx(metres[10, 10] / metres[10, 629], rel=1e-3)
+
+
+def test_eight_bit_depth_spans_ten_metres_and_has_no_zero(tmp_path):
+    Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "1.png")
+    np.testing.assert_allclose(read_depth_png(tmp_path / "1.png"), [[0.0196, 10.0157]], atol=1e-4)
+
+
+def test_sixteen_bit_depth_is_millimetres(tmp_path):
+    Image.fromarray(np.array([[1, 4321]], np.uint16)).save(tmp_path / "1.png")
+    np.testing.assert_allclose(read_depth_png(tmp_path / "1.png"), [[0.001, 4.321]])
+
+
+def test_unmeasured_depth_is_refused(tmp_path):
+    Image.fromarray(np.array([[0, 4321]], np.uint16)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match="1.png: 1 pixels have no depth; use NYU's filled-in"):
+        read_depth_png(tmp_path / "1.png")
+
+
+def test_coloured_depth_is_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match="1.png: expected a grey depth map .* found mode RGB"):
+        read_depth_png(tmp_path / "1.png")
+
+
+@pytest.mark.parametrize("form", ["folder", "mat"])
+def test_a_test_scene_is_never_given_for_training(form, folder, mat):
+    with pytest.raises(DataError, match="id 1400 belongs to the SOTS test set"):
+        Nyu(mat if form == "mat" else folder / "nyu").clear(1400)
+
+
+def test_a_folder_with_test_scenes_is_refused(folder):
+    for name in ("rgb", "depth"):
+        shutil.copy(folder / f"nyu/{name}/1.png", folder / f"nyu/{name}/1400.png")
+    with pytest.raises(DataError, match=r"\[1400\] are not training scenes .* belongs to the SOTS test set"):
+        Nyu(folder)
+
+
+def test_an_absent_scene_is_named(folder):
+    with pytest.raises(DataError, match="id 3 is not there"):
+        Nyu(folder).depth(3)
+
+
+def test_a_frame_without_depth_is_named(folder):
+    (folder / "nyu/depth/2.png").unlink()
+    with pytest.raises(DataError, match=r"1 ids have but one of rgb and depth, first \[2\]"):
+        Nyu(folder)
+
+
+def test_names_that_are_no_ids_are_named(folder):
+    shutil.copy(folder / "nyu/rgb/1.png", folder / "nyu/rgb/kitchen.png")
+    with pytest.raises(DataError, match="kitchen.png'] are not ids"):
+        Nyu(folder)
+
+
+def test_a_frame_in_two_formats_is_named(folder):
+    Image.new("RGB", (640, 480)).save(folder / "nyu/rgb/2.jpg")
+    with pytest.raises(DataError, match="are there in another format too; keep one"):
+        Nyu(folder)
+
+
+def test_a_cropped_frame_is_refused(folder):
+    Image.new("RGB", (620, 460)).save(folder / "nyu/rgb/1.png")
+    with pytest.raises(DataError, match="images 1 has 620x460 pixels, expected 640x480"):
+        Nyu(folder).clear(1)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    (tmp_path / "rgb").mkdir(), (tmp_path / "depth").mkdir()
+    with pytest.raises(DataError, match="rgb and depth are empty"):
+        Nyu(tmp_path)
+
+
+def test_absent_data_say_where_to_get_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="download the labelled data set from the NYU Depth v2 page"):
+        Nyu(tmp_path)
+
+
+def test_another_mat_file_is_refused(tmp_path):
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w") as file:
+        file["images"] = np.zeros((2, 3, 640, 480), np.uint8)
+    with pytest.raises(DataError, match=r"expected .*\(1449, 3, .* found .*\(2, 3, .*None"):
+        Nyu(tmp_path)
+
+
+def test_a_damaged_mat_file_is_refused(tmp_path):
+    (tmp_path / "nyu_depth_v2_labeled.mat").write_bytes(b"truncated")
+    with pytest.raises(DataError, match="not a readable MATLAB 7.3 file"):
+        Nyu(tmp_path)
+
+
+def test_unmeasured_depth_in_the_mat_file_is_refused(mat):
+    with pytest.raises(DataError, match="depth 5 has unmeasured pixels"):
+        Nyu(mat).depth(5)
+
+
+def test_splits_part_the_training_scenes():
+    train, validation, excluded = (read_split(f"nyu_{name}") for name in ("train", "validation", "excluded"))
+    assert (len(train), len(validation), len(excluded)) == (1289, 50, 60)
+    assert sorted(train + validation + excluded) == list(range(1, 1400))
+
+
+def test_no_training_scene_is_within_three_of_a_validation_scene():
+    train, validation = (np.array(read_split(f"nyu_{name}")) for name in ("train", "validation"))
+    assert abs(train[:, None] - validation).min() == 4
+
+
+def test_validation_scenes_spread_over_every_tenth():
+    tenths = np.linspace(1, 1400, 11).astype(int)
+    assert set(np.digitize(read_split("nyu_validation"), tenths)) == set(range(1, 11))
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(ValueError, match="no split called 'test'; choose one of nyu_excluded, nyu_train"):
+        read_split("test")
+
+
+@needs_data
+def test_reside_ids_are_flipped_cropped_nyu_frames():
+    frames, its = Nyu(DATA), Its(DATA / "its-samples")
+    for id in (1, 2):
+        assert psnr(frames.clear(id) / 255, its.clear(id) / 255) > 38
+        assert psnr(frames.clear(id)[:, ::-1] / 255, its.clear(id) / 255) < 20
+
+
+@needs_data
+@pytest.mark.parametrize("name, beta", [("1_1_0.90179", 0.885), ("1_2_0.97842", 0.935),
+                                        ("2_1_0.99082", 1.13), ("2_2_0.76381", 1.2)])
+def test_genuine_its_images_rebuild_from_clear_image_and_depth(name, beta):
+    its, id = Its(DATA / "its-samples"), int(name[0])
+    clear, hazy, depth = its.clear(id) / 255, its.hazy(name) / 255, Nyu(DATA).depth(id)[..., None]
+
+    def loss(b):
+        rebuilt = add_haze(clear, transmission(depth, b), its.airlight(name))
+        return -psnr(np.round(255 * rebuilt) / 255, hazy)
+
+    best = minimize_scalar(loss, bounds=(0.3, 2), method="bounded", options={"xatol": 1e-3})
+    print(f"{name}: beta {best.x:.4f}, {-best.fun:.2f} dB")
+    assert -best.fun > 54
+    assert best.x == pytest.approx(beta, abs=0.005)
+
+
+@needs_data
+def test_own_maximum_lies_inside_the_crop():
+    for id in range(1, 1400, 100):
+        metres = read_depth_png(DATA / f"nyu/depth/{id}.png")
+        assert reside_view(metres).max() == metres.max()
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a - b) ** 2))
