@@ -48,8 +48,9 @@ def exactly(m: Measurement, claim: pd.Series) -> bool:
 
 
 def above_zero(m: Measurement, claim: pd.Series) -> bool | None:
-    """the 95 % interval of the difference lies above zero (direction only, whatever the size)"""
-    return None if math.isnan(m.low) else m.low > 0
+    """the 95 % interval of the difference lies above zero and reaches at least half of the printed size, if one is"""
+    printed = float(claim.value) if claim.value not in ("", None) and not pd.isna(claim.value) else 0.0
+    return None if math.isnan(m.low) else m.low > 0 and m.high >= printed / 2
 
 
 def at_most(m: Measurement, claim: pd.Series) -> bool | None:

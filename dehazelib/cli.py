@@ -138,13 +138,13 @@ def score_run(options: argparse.Namespace) -> None:
     which = settings(options)
     if options.what is None or options.what.endswith(".safetensors"):
         network, data = load(options.what, options.network), open_data(which.data)
-        for pairs in runs.test_sets(which, data):
+        for pairs in runs.test_sets(which, data, study.student(which)):
             print(_mean_line(options.what or "shipped student", evaluation.scores(network, study.student(which), pairs)))
         return
     for spec in chosen([options.what], which):
         one = runs.run(which.cabinet, spec)
         data = open_data(which.data)
-        for pairs in runs.test_sets(which, data):
+        for pairs in runs.test_sets(which, data, spec):
             print(_mean_line(spec.id, one.score(pairs)))
 
 

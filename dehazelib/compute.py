@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dehazelib import networks, provenance
+from dehazelib.affinity import affinity_distance, affinity_distance_reference
+from dehazelib.files import write_csv
 from dehazelib.framework import POOL
 from dehazelib.networks import CATALOGUE, parameters
 
@@ -104,17 +106,21 @@ def size_mb(network: nn.Module) -> float:
 
 
 @torch.no_grad()
-def latency(run: Callable, image: Tensor, repeats: int = 7, warmup: int = 2) -> tuple[float, float, float]:
-    """Returns median, minimum and maximum time of run(image) in ms, synchronised, after warm-up."""
-    times = []
-    for _ in range(warmup + repeats):
+def latency(run: Callable, image: Tensor, repeats: int = 7, seconds: float = 10.0) -> tuple[float, float, float]:
+    """Returns median, minimum and maximum time of run(image) in ms, synchronised, after one warm-up.
+
+    Stops early, after at least one repeat, when `seconds` are spent.
+    """
+    times, began = [], time.perf_counter()
+    for _ in range(1 + repeats):
         started = time.perf_counter()
         run(image)
         if image.is_cuda:
             torch.cuda.synchronize()
         times.append((time.perf_counter() - started) * 1e3)
-    times = times[warmup:]
-    return statistics.median(times), min(times), max(times)
+        if len(times) > 1 and time.perf_counter() - began > seconds:
+            break
+    return statistics.median(times[1:]), min(times[1:]), max(times[1:])
 
 
 @torch.no_grad()
@@ -173,7 +179,47 @@ def measure(names: list[str], size=SIZE) -> pd.DataFrame:
         rows.append(row("full_framework", "Ours", "training_graph", TrainingGraph(), training_graph_counts(), device, size))
         for name in names:
             entry = CATALOGUE[name]
-            rows.append(row(name, entry.title, "deployed", entry.build(), counts(name), device, size))
+            reduced = tuple(side // entry.reduction for side in size)
+            rows.append(row(name, entry.title, "deployed", entry.build(), counts(name), device, reduced))
+    return pd.DataFrame(rows)
+
+
+def keep(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Returns compute.csv with these rows in the place of this machine's earlier ones; other machines' rows stay."""
+    if file.exists():
+        old = pd.read_csv(file)
+        key = ["name", "form", "device", "processor", "height", "width"]
+        known = set(rows[key].astype(str).itertuples(index=False, name=None))
+        other = old[[k not in known for k in old[key].astype(str).itertuples(index=False, name=None)]]
+        rows = pd.concat([other, rows]) if len(other) else rows
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(rows, file)
+    return rows
+
+
+def affinity_costs(pixels: list[int], largest_matrix: int = 4096, channels: int = 3) -> pd.DataFrame:
+    """Returns time (ms) and extra memory (MB) of the affinity loss, forward and backward, per method and size.
+
+    pixels: N, the number of pooled pixels. Columns: pixels, method (N x N, C x C, tiled), distance, ms, extra_mb. The
+    N x N form is run up to N = largest_matrix only.
+    """
+    rows = []
+    for n in pixels:
+        teacher = torch.rand(1, channels, n)
+        student = (teacher + 0.03 * torch.randn_like(teacher)).requires_grad_()
+        for method, distance, function in (("C x C", "l2_norm", affinity_distance), ("tiled", "l1", affinity_distance),
+                                           ("tiled", "kl", affinity_distance),
+                                           ("N x N", "l2_norm", affinity_distance_reference)):
+            if method == "N x N" and n > largest_matrix:
+                continue
+
+            def step(_, function=function, distance=distance):
+                with torch.enable_grad():
+                    torch.autograd.grad(function(student, teacher, distance), student)
+
+            memory = peak_memory_mb(step, teacher)
+            rows.append({"pixels": n, "method": method, "distance": distance, "ms": latency(step, teacher, 5)[0],
+                         "extra_mb": memory})
     return pd.DataFrame(rows)
 
 

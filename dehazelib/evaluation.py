@@ -27,7 +27,8 @@ def images(network: nn.Module, spec: Spec, pairs: Pairs) -> Iterator[tuple[str, 
         inputs, target = (x[None] for x in pairs[i])
         if spec.task == "super_resolution":
             inputs, target = super_resolution_pair(target, spec.target, getattr(network, "scale", 2))
-        yield pair.name, inputs, network(inputs.to(device)).float().cpu().clamp(0, 1), target
+        oracle = (target.to(device),) if getattr(network, "needs_ground_truth", False) else ()
+        yield pair.name, inputs, network(inputs.to(device), *oracle).float().cpu().clamp(0, 1), target
     network.train(training)
 
 
@@ -50,3 +51,21 @@ def scores(network: nn.Module, spec: Spec, pairs: Pairs) -> pd.DataFrame:
         for name, _, output, target in images(network, spec, pairs)
     ]
     return pd.DataFrame(rows, columns=["test_set", "image", "psnr_rgb", "ssim_gauss11_rgb", "ssim_uniform7_rgb"])
+
+
+def panel(network: nn.Module, spec: Spec, pairs: Pairs) -> tuple[list[tuple[str, list]], list[list[str]]]:
+    """Returns rows and captions for figures.image_grid: hazy input, dehazed and ground truth, with PSNR in dB."""
+    rows = {"hazy input": [], "dehazed": [], "ground truth": []}
+    captions = [[], [], []]
+    for name, hazy, output, target in images(network, spec, pairs):
+        for row, image in zip(rows.values(), (hazy, output, target)):
+            row.append(array(image))
+        captions[0].append(f"{psnr_rgb(hazy, target).item():.1f} dB")
+        captions[1].append(f"{psnr_rgb(output, target).item():.1f} dB")
+        captions[2].append(name)
+    return list(rows.items()), captions
+
+
+def array(image: Tensor):
+    """Returns a (1, 3, H, W) or (3, H, W) image as a NumPy array (H, W, 3), for drawing."""
+    return image.reshape(image.shape[-3:]).permute(1, 2, 0).numpy()

@@ -84,6 +84,10 @@ class Measured:
         values = self.runs.loc[self.runs.label == label, column].astype(float).dropna()
         return float(values.mean()) if len(values) else np.nan
 
+    def training_images(self, label: str) -> float:
+        """Returns how many images (with repetitions) each run of a label was trained on; NaN for a control."""
+        return self.of_runs(label, "training_images")
+
     def teacher_parameters(self, label: str) -> float:
         """Returns the parameters of the teacher of a label's runs: 0 without one, NaN if runs.csv does not have it."""
         teachers = set(self.runs.teacher[self.runs.label == label])

@@ -22,12 +22,13 @@ def super_resolution_pair(clear: Tensor, target: str, scale: int = 2) -> tuple[T
     """Returns (low, high) for one of the paper's two tasks.
 
     "native" (Tables 1 and 3): the image reduced by `scale` -> the image, a real super-resolution task.
-    "upsampled" (Tables 2 and 4): the image -> its bilinear enlargement, as the released code makes it (scale 2).
+    "upsampled" (Tables 2 and 4): the image -> its bilinear enlargement, as the released code makes it; at scale 4 the
+    input is the image reduced by 2.
     """
+    height, width = (side - side % scale for side in clear.shape[-2:])
+    clear = clear[..., :height, :width]
     if target == "native":
-        height, width = (side - side % scale for side in clear.shape[-2:])
-        clear = clear[..., :height, :width]
         return reduced(clear, scale), clear
-    if target == "upsampled" and scale == 2:
-        return clear, doubled(clear)
-    raise ValueError(f"No super-resolution target {target!r} at scale {scale}: use native, or upsampled at scale 2.")
+    if target == "upsampled":
+        return (clear if scale == 2 else reduced(clear, scale // 2)), doubled(clear)
+    raise ValueError(f"No super-resolution target {target!r}: use native or upsampled.")

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -16,9 +15,10 @@ from dehazelib import spec as specification
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Data, Pairs, open_data
 from dehazelib.evaluation import scores, task_pairs
+from dehazelib.files import write_csv, write_text
 from dehazelib.spec import Spec
 from dehazelib.study import Settings
-from dehazelib.training import LOG, WEIGHTS, Hardware, train, write_csv
+from dehazelib.training import LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE = "spec.yaml", "scores.csv", "provenance.json"
 
@@ -45,11 +45,11 @@ class Run:
         if self.done:
             return self
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / SPEC, self.spec.text())
-        _write(identity, data.manifest + "\n")
+        write_text(self.folder / SPEC, self.spec.text())
+        write_text(identity, data.manifest + "\n")
         cost = train(self.spec, data, self.folder, self.teacher(), hardware)
         facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **cost, **provenance.environment()}
-        _write(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+        write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
         return self
 
     def teacher(self) -> nn.Module | None:
@@ -108,7 +108,7 @@ class Run:
 
 
 class Control(Run):
-    """A network without training (hazy input, interpolation, dark channel prior): scored like a run, never trained."""
+    """A network without training: a control, or one that fits each image by itself. Scored like a run, never trained."""
 
     @property
     def done(self) -> bool:
@@ -116,14 +116,15 @@ class Control(Run):
 
     def train(self, data: Data, hardware: Hardware = Hardware()) -> "Control":
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / SPEC, self.spec.text())
+        write_text(self.folder / SPEC, self.spec.text())
         facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, "minutes": 0.0}
         if not (self.folder / PROVENANCE).exists():
-            _write(self.folder / PROVENANCE, json.dumps(facts | provenance.environment(), indent=1) + "\n")
+            write_text(self.folder / PROVENANCE, json.dumps(facts | provenance.environment(), indent=1) + "\n")
         return self
 
     def network(self) -> nn.Module:
-        return networks.build(self.spec.network).eval()
+        zero_shot = networks.CATALOGUE[self.spec.network].role == "zero_shot"
+        return networks.build(self.spec.network, **({"steps": self.spec.steps} if zero_shot else {})).eval()
 
     def log(self) -> pd.DataFrame:
         return pd.DataFrame()
@@ -132,7 +133,7 @@ class Control(Run):
 def run(cabinet: Path, spec: Spec) -> Run:
     """Returns the run (or control) of a specification; nothing is trained yet."""
     role = networks.CATALOGUE[spec.network].role if spec.network in networks.CATALOGUE else ""
-    return (Control if role == "control" else Run)(cabinet, spec)
+    return (Control if role in ("control", "zero_shot") else Run)(cabinet, spec)
 
 
 def find(cabinet: Path, run_id: str) -> Run:
@@ -142,12 +143,6 @@ def find(cabinet: Path, run_id: str) -> Run:
         have = sorted(p.parent.name for p in Path(cabinet).glob(f"*/{SPEC}"))
         raise FileNotFoundError(f"No run {run_id} in {cabinet}. It holds: {', '.join(have) or 'nothing'}.")
     return run(cabinet, specification.read(file))
-
-
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(path.name + ".writing")
-    scratch.write_text(text)
-    os.replace(scratch, path)
 
 
 # ------------------------------------------------------------------------------------------- a study's runs, in one go
@@ -166,16 +161,17 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
         if not one.scored(settings):
             data = data or open_data(settings.data)
             one.train(data, hardware(settings))
-            for pairs in test_sets(settings, data):
+            for pairs in test_sets(settings, data, spec):
                 one.score(pairs)
             one.mark_scored(settings)
         result.append(one)
     return [one for one in result if one.spec in specs]
 
 
-def test_sets(settings: Settings, data: Data) -> list[Pairs]:
-    """Returns the test sets that a study scores, the reported one first."""
-    return [pairs.some(settings.test_pairs) for pairs in data.tests.values()]
+def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
+    """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
+    everything = [pairs.some(settings.test_pairs) for pairs in data.tests.values()]
+    return everything if spec.network in ("student", "hazy") else everything[:1]
 
 
 def hardware(settings: Settings) -> Hardware:
@@ -197,7 +193,7 @@ def collect(settings: Settings) -> None:
     if logs:
         write_csv(pd.concat(logs), settings.folder / "curves.csv")
     facts = {"study": settings.name, "manifest": runs[-1].provenance()["manifest"], **provenance.environment()}
-    _write(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
+    write_text(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
 
 
 def _identity(one: Run) -> pd.DataFrame:
@@ -208,7 +204,8 @@ def _identity(one: Run) -> pd.DataFrame:
 
 def _summary(one: Run) -> dict:
     facts, log, row = one.provenance(), one.log(), _identity(one).iloc[0].to_dict()
-    row["parameters"] = networks.parameters(networks.build(one.spec.network))
+    row["parameters"] = networks.count(one.spec.network)
+    row["training_images"] = None if isinstance(one, Control) else one.spec.steps * one.spec.batch
     if len(log):
         best = log.loc[log.validation_psnr_rgb.idxmax()]
         row |= {"best_epoch": math.ceil(best.epoch), "best_validation_psnr_rgb": best.validation_psnr_rgb}

@@ -27,7 +27,7 @@ class Spec:
     distance: str = "l2_norm"  # l2_norm (as released), l2 (equation 12), l1, kl
     affinity_weight: float = 0.25  # w_FA of equation (15)
     affinity_share: float = 0.0  # above 0: w_FA adapts to hold this share of the gradient
-    teacher: str = ""  # id of a super-resolution run, or a network name: bilinear, or untrained with a seed's weights
+    teacher: str = ""  # id of a super-resolution run, or bilinear, bicubic, or untrained:NETWORK
     teacher_input: str = "native"  # native (HR teacher: image -> twice its size), half (LR teacher: half size -> image)
 
     # optimisation
@@ -35,6 +35,9 @@ class Spec:
     batch: int = 4
     crop: int = 64  # pixels; 0: whole images
     augment: str = "flip"  # none, flip, flip_rotate (crops only), released (black bars, see data/stream.py)
+    optimizer: str = "adam"  # adam, adamw
+    beta1: float = 0.9
+    beta2: float = 0.999
     lr: float = 2e-3
     schedule: str = "cosine"  # constant, step, cosine
     warmup: int = 0  # steps of linear warm-up
@@ -68,6 +71,7 @@ class Spec:
             "distance": ("l2_norm", "l2", "l1", "kl"),
             "teacher_input": ("native", "half"),
             "augment": ("none", "flip", "flip_rotate", "released"),
+            "optimizer": ("adam", "adamw"),
             "schedule": ("constant", "step", "cosine"),
         }
         for name, values in allowed.items():

@@ -30,6 +30,17 @@ class Settings:
     student_steps: int = 12
     student_batch: int = 4
     student_crop: int = 48  # pixels; 0: whole images
+    student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
+    plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
+    baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"]
+    sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
+    baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
+    baseline_steps: int = 4
+    baseline_batch: int = 2
+    baseline_crop: int = 48
+    zero_shot_steps: int = 2  # per image, for ZID (its authors: 500)
+    benchmarks: list = field(default_factory=lambda: ["aod_net", "dehazenet", "student", "dsc_mc_fsrcnn", "mc_fsrcnn"])
+    affinity_pixels: list = field(default_factory=lambda: [256, 1024, 4096])  # sizes N of the affinity loss to measure
     train_scenes: int = 0  # train on the first so many scenes; 0: all
     validations: int = 2  # per run
     validation_pairs: int = 2
@@ -47,6 +58,8 @@ class Settings:
             raise ValueError(f"recipe is {self.recipe!r}: use one of {', '.join(RECIPES)}.")
         if unknown := set(self.readings) - set(READINGS):
             raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
+        if self.baseline_recipe not in ("common", "authors"):
+            raise ValueError(f"baseline_recipe is {self.baseline_recipe!r}: use common or authors.")
         object.__setattr__(self, "data", _data(self.data))
 
     @property
@@ -79,11 +92,16 @@ READINGS = {  # of the affinity module: the paper's text, the authors' code
 RECIPES = {  # of training: the paper's text, the authors' code, and one for limited time
     "paper": {"lr": 1e-5, "schedule": "step", "decay": 0.98, "decay_epochs": 10, "augment": "none"},
     "released": {"lr": 1e-4, "schedule": "constant", "clip": 0.1, "augment": "released"},
-    "modern": {"lr": 2e-3, "schedule": "cosine", "warmup_share": 0.05, "augment": "flip"},
+    "modern": {"lr": 4e-3, "schedule": "cosine", "warmup_share": 0.05, "clip": 0.1, "augment": "flip"},
 }
 EPOCH_IMAGES = {"rooms": 48, "nyu": 13990, "its": 13990}  # of a dehazing epoch: ITS has ten hazy images per scene
 NATIVE = ("fsrcnn_x2", "fsrcnn_x4", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 1, 3
 UPSAMPLED = ("fsrcnn_x2", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 2, 4
+SR_BASELINES = {"native": ("srresnet", "drn_s"), "upsampled": ("drn_s",)}  # Tables 1, 2
+BASELINES = (  # Table 5, and after it today's light alternatives
+    "aod_net", "ssid", "zid", "zid_oracle", "lsid_fcnn", "mscnn", "dehazenet", "famed_net", "gfn", "gcanet", "dcpdn", "cycle_dehaze",
+    "msbdn", "ffa_net", "pfdn", "dehazing_4k", "griddehazenet", "ld_net", "gunet_t", "dehazeformer_t",
+)
 INTERPOLATIONS = {"native": ("bilinear", "bicubic", "bilinear_x4", "bicubic_x4"), "upsampled": ("bilinear", "bicubic")}
 TEACHER = "dsc_mc_fsrcnn"
 ADAPTIVE_SHARE = 0.1
@@ -140,13 +158,14 @@ def teachers(settings: Settings) -> list[Spec]:
     """Returns the super-resolution runs of Tables 1 to 4, both tasks, all variants."""
     return [teacher(settings, network, target, seed)
             for target, variants in (("native", NATIVE), ("upsampled", UPSAMPLED))
-            for network in variants for seed in _seeds(settings, settings.ablation_seeds)]
+            for network in (*variants, *(n for n in SR_BASELINES[target] if n in settings.sr_baselines))
+            for seed in _seeds(settings, settings.ablation_seeds)]
 
 
 def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled", seed: int | None = None) -> Spec:
     """Returns one super-resolution run; by default the teacher of the full framework (460x620 -> 920x1240)."""
     seed = settings.seed if seed is None else seed
-    loss = "mse" if network.startswith("fsrcnn") else "channel_mse"
+    loss = "channel_mse" if network.endswith("mc_fsrcnn") else "mse"
     options = _recipe(settings, "teacher") | ({"lr": 1e-3} if settings.recipe == "modern" else {})
     return Spec(label=f"{network}-{target}", network=network, task="super_resolution", target=target, seed=seed,
                 loss=loss, **options)
@@ -191,6 +210,47 @@ def ablations(settings: Settings) -> list[Spec]:
             for suffix, change in changes.items() for seed in _seeds(settings, settings.ablation_seeds)]
 
 
+def baselines(settings: Settings) -> list[Spec]:
+    """Returns Table 5's other networks, and ours at the same budget, so that no comparison mixes budgets."""
+    names = BASELINES if settings.baselines == ["all"] else settings.baselines
+    ours = _budget(settings, student(settings))
+    return [Spec(label="dark_channel_prior", network="dark_channel_prior", data=settings.source)] + [
+        baseline(settings, name) for name in names] + [
+        ours.replace(label="student-equal_budget"),
+        _budget(settings, framework(settings, "as_released")).replace(label="framework-equal_budget")]
+
+
+def baseline(settings: Settings, name: str) -> Spec:
+    """Returns one network of Table 5 at the common budget; by the common recipe or its authors' (settings)."""
+    from dehazelib.networks import CATALOGUE  # imports torch
+
+    if name not in CATALOGUE or CATALOGUE[name].role not in ("dehazing", "zero_shot"):
+        raise ValueError(f"baselines names {name!r}, which is no dehazing network; see: dehazelib networks.")
+    entry = CATALOGUE[name]
+    spec = _budget(settings, student(settings)).replace(label=name, network=name, lr=entry.lr, clip=1.0)
+    if entry.role == "zero_shot":
+        return spec.replace(steps=settings.zero_shot_steps)
+    if settings.baseline_recipe == "authors":
+        known = {k: v for k, v in entry.builder.RECIPE.items() if v is not None}
+        beta1, beta2 = known.get("betas", (0.9, 0.999))
+        own = {k: known[k] for k in ("optimizer", "lr", "weight_decay", "loss") if k in known}
+        return spec.replace(beta1=beta1, beta2=beta2, **own)
+    return spec if entry.pairs else spec.replace(loss="objective")
+
+
+def plug_and_play(settings: Settings) -> list[Spec]:
+    """Returns other networks with and without the affinity module (on the outputs, adaptive weight), equal budgets."""
+    names = [*settings.plug_and_play, *([settings.student] if settings.student != "student" else [])]
+    without = [baseline(settings, name) for name in dict.fromkeys(names)]
+    options = {"teacher": teacher(settings).id, **READINGS["as_released"], "affinity_share": ADAPTIVE_SHARE}
+    return [run for spec in without for run in (spec, spec.replace(label=f"{spec.label}-affinity", **options))]
+
+
+def _budget(settings: Settings, spec: Spec) -> Spec:
+    return spec.replace(steps=settings.baseline_steps, batch=settings.baseline_batch, crop=settings.baseline_crop,
+                        warmup=0, validations=1, track_test=False)
+
+
 def student(settings: Settings, seed: int | None = None) -> Spec:
     """Returns the student trained alone."""
     seed = settings.seed if seed is None else seed
@@ -210,12 +270,14 @@ STAGES = {  # in order: what comes later may need what comes before
     "central": central,
     "controls": controls,
     "ablations": ablations,
+    "baselines": baselines,
+    "plug_and_play": plug_and_play,
 }
 
 
 def every(settings: Settings) -> list[Spec]:
     """Returns all runs of the study, in an order in which they can be trained."""
-    return [run for stage in STAGES.values() for run in stage(settings)]
+    return list(dict.fromkeys(run for stage in STAGES.values() for run in stage(settings)))
 
 
 def _seeds(settings: Settings, count: int) -> range:

@@ -1,12 +1,12 @@
 """The paper's nine tables, theirs beside ours, and two more: derived from a study's CSV files in seconds."""
 
-import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from dehazelib.files import write_text
 from dehazelib.measured import READINGS, Measured, published
 from dehazelib.statistics import equivalence
 
@@ -17,6 +17,12 @@ FURTHER = {  # rows of Table 5 below the published ones
     "framework-as_described-adaptive": "Ours, as described, adaptive weight",
     "framework-bilinear_teacher": "Ours, bilinear resizing as teacher",
     "framework-untrained_teacher": "Ours, untrained teacher",
+    "student-equal_budget": "Ours [Student], budget of the baselines",
+    "framework-equal_budget": "Ours, budget of the baselines",
+    "zid_oracle": "ZID, stopped by the ground truth",
+    "ld_net": "LD-Net",
+    "gunet_t": "gUNet-T",
+    "dehazeformer_t": "DehazeFormer-T",
     "dark_channel_prior": "Dark channel prior",
     "hazy": "Hazy input",
 }
@@ -35,7 +41,7 @@ PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
 SSIM = ["ssim_gauss11_rgb", "ssim_low", "ssim_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
 AMOUNT = ["seeds", "images", "status"]
-COUNTS = ("parameters", "parameters_published", "parameters_deployed", "seeds", "images")  # whole numbers or empty
+COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "images")  # whole numbers or empty
 DECIMALS = {"psnr": 2, "ssim": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size_mb": 3, "latency": 2, "peak": 1}
 
 
@@ -56,7 +62,7 @@ def dehazing(study: Measured) -> pd.DataFrame:
     """Returns Table 5. `parameters` of a framework row is the training graph, student plus teacher; what runs at
     inference is `parameters_deployed`. Rows of the second test set follow the others."""
     columns = ["model", "key", "label", "test_set", "parameters_published", "parameters", "parameters_deployed",
-               "psnr_published", "ssim_published", *PSNR, *SSIM, "ssim_uniform7_rgb", "psnr_selected_on_test", *AMOUNT]
+               "psnr_published", "ssim_published", *PSNR, *SSIM, "ssim_uniform7_rgb", "psnr_selected_on_test", "training_images", *AMOUNT]
     rows = []
     for row in published("table5").to_dict("records"):
         label = FRAMEWORK if row["key"] == "full_framework" else row["key"]
@@ -188,9 +194,7 @@ def write_files(folder: Path, name: str, title: str, table: pd.DataFrame) -> Non
     target.mkdir(parents=True, exist_ok=True)
     texts = {"csv": table.round(6).to_csv(index=False, lineterminator="\n"), "md": markdown(title, table)}
     for kind, text in texts.items():
-        scratch = target / f"{name}.{kind}.writing"
-        scratch.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(scratch, target / f"{name}.{kind}")
+        write_text(target / f"{name}.{kind}", text)
 
 
 def markdown(title: str, table: pd.DataFrame) -> str:
@@ -229,7 +233,8 @@ def _dehazer(study: Measured, label: str, test_set: str) -> dict:
     deployed = study.of_runs(label, "parameters")
     whole = deployed + study.teacher_parameters(label) if label.startswith("framework") else deployed
     selected = study.of_runs(label, "psnr_selected_on_test") if test_set == study.main else np.nan
-    return ours | {"parameters": whole, "parameters_deployed": deployed, "psnr_selected_on_test": selected}
+    return ours | {"parameters": whole, "parameters_deployed": deployed, "psnr_selected_on_test": selected,
+                   "training_images": study.training_images(label)}
 
 
 def _difference(study: Measured, a: str, b: str) -> dict:

@@ -22,6 +22,7 @@ from dehazelib import networks
 from dehazelib.data.pairs import Data
 from dehazelib.data.stream import Shard, Stream
 from dehazelib.evaluation import mean_psnr
+from dehazelib.files import write_csv
 from dehazelib.framework import Framework
 from dehazelib.objectives import Objective, Reconstruction
 from dehazelib.spec import Spec
@@ -103,7 +104,9 @@ class _State:
         layout = torch.channels_last if spec.channels_last else torch.contiguous_format
         network = networks.build(spec.network).to(memory_format=layout)
         whole = objective(spec, network, teacher)
-        optimizers = [torch.optim.Adam(group, lr=spec.lr, weight_decay=spec.weight_decay) for group in whole.groups()]
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
+        optimizers = [kind(group, lr=spec.lr, betas=(spec.beta1, spec.beta2), weight_decay=spec.weight_decay)
+                      for group in whole.groups()]
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema)) if spec.ema else None
         self.objective, *self.optimizers = fabric.setup(whole, *optimizers)
         if self.average is not None:
@@ -211,13 +214,6 @@ def _loader(spec: Spec, data: Data, state: _State, fabric: Fabric, hardware: Har
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     scratch = path.with_suffix(".writing")
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, scratch, metadata)
-    os.replace(scratch, path)
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table as CSV; the file appears whole or not at all."""
-    scratch = path.with_suffix(".writing")
-    table.to_csv(scratch, index=False, lineterminator="\n")
     os.replace(scratch, path)
 
 

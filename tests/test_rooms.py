@@ -1,11 +1,15 @@
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from dehazelib.data import rooms
-from dehazelib.data import rooms_scene as rs
-from dehazelib.data.rooms_scene import Camera, Light, Material, Solid, cast, distance, render, rotation
+from dehazelib.data.rooms_geometry import Camera, Solid, cast, distance, rotation
+from dehazelib.data.rooms_layout import furnish
+from dehazelib.data.rooms_shading import Light, render
+from dehazelib.data.rooms_textures import PHOTOS, RELIEFS, Material, texture_pyramid
 
 SMALL = (48, 64)
 LEVEL = Camera(np.zeros(3), yaw=0.0, pitch=0.0, focal=1.0)  # at the origin, looking along +y
@@ -160,7 +164,7 @@ def test_haze_leaves_the_score_of_an_indoor_benchmark_input(room):
 
 def test_a_room_holds_at_least_25_solids():
     for index in range(5):
-        solids, *_ = rooms.furnish(np.random.default_rng(index))
+        solids, *_ = furnish(np.random.default_rng(index))
         assert sum(solid.shape != "plane" for solid in solids) >= 25
 
 
@@ -185,20 +189,38 @@ def test_a_room_needs_no_network(small, monkeypatch):
         raise AssertionError("a room must be drawn from installed files only")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    rs.texture_pyramid.cache_clear()
-    for name in rs.PHOTOS + rs.RELIEFS:
-        assert rs.texture_pyramid(name)[0].std() > 0.01
+    texture_pyramid.cache_clear()
+    for name in PHOTOS + RELIEFS:
+        assert texture_pyramid(name)[0].std() > 0.01
     assert rooms.scene("test", 0)[0].shape == (*SMALL, 3)
 
 
-def test_make_gives_a_fresh_process_the_same_room(room, monkeypatch):
-    clear, depth = room
-    monkeypatch.setitem(rooms.SPLITS, "train", 1)
-    images, depths, names = rooms.make("train")
-    assert names == ["train_00"] and images.dtype == np.uint8 and depths.dtype == np.uint16
-    np.testing.assert_array_equal(images, clear[None])
-    np.testing.assert_array_equal(depths, np.round(65535 * (depth / depth.max()))[None])
-    assert depths.max() == 65535
+def test_a_script_without_a_main_guard_makes_the_same_rooms_and_needs_no_torch(room, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "from dehazelib.data import rooms\n"
+        "assert 'torch' not in sys.modules\n"
+        "rooms.SPLITS['train'] = 2\n"
+        "images, depths, names = rooms.make('train')\n"
+        "assert names == ['train_00', 'train_01']\n"
+        "np.savez('made.npz', images=images, depths=depths)\n"
+    )
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    made, (clear, depth) = np.load(tmp_path / "made.npz"), room
+    images, depths = made["images"], made["depths"]
+    assert images.dtype == np.uint8 and depths.dtype == np.uint16 and images.shape == (2, 240, 320, 3)
+    np.testing.assert_array_equal(images[0], clear)
+    np.testing.assert_array_equal(depths[0], np.round(65535 * (depth / depth.max())))
+    assert (depths.max((1, 2)) == 65535).all() and (images[0] != images[1]).any()
+
+
+def test_a_lamp_is_shaded_by_the_solids_of_its_own_space_only():
+    lamp = Light(np.array([0, 0, 2.0]), np.full(3, 0.1), np.ones(3), np.full(3, -3.0), np.full(3, 3.0))
+    balls = [Solid("sphere", np.array([x, 0, 0]), np.full(3, 0.5), np.eye(3)) for x in (2.0, 3.2, 4.0)]
+    assert [bool(lamp.reaches(ball)) for ball in balls] == [True, True, False]
 
 
 @pytest.mark.parametrize("split, index", [("testing", 0), ("train", 48), ("test", -1)])

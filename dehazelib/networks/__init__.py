@@ -1,8 +1,10 @@
 """The catalogue: every network by name, with its role and the sizes its tables printed."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
 from dehazelib.networks.aod_net import AODNet
@@ -29,7 +31,7 @@ from dehazelib.networks.pfdn import PFDN
 from dehazelib.networks.srresnet import SRResNet
 from dehazelib.networks.ssid import SSID, SSIDObjective
 from dehazelib.networks.student import Student
-from dehazelib.networks.zid import ZID
+from dehazelib.networks.zid import ZID, OracleStoppedZID
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ ENTRIES = (
     Entry("aod_net", "AOD-Net", "dehazing", AODNet, {}, "0.00176 M", "0.998"),
     Entry("ssid", "SSID", "dehazing", SSID, {}, "9.232 M", "", SSIDObjective, pairs=False),
     Entry("zid", "ZID", "zero_shot", ZID, {}, "42.951 M"),
+    Entry("zid_oracle", "ZID, stopped by the ground truth", "zero_shot", OracleStoppedZID),
     Entry("lsid_fcnn", "LSID-FCNN (reconstruction)", "dehazing", LSIDFCNN, {}, "0.00429 M"),
     Entry("mscnn", "MSCNN", "dehazing", MSCNN, {}, "0.00801 M"),
     Entry("dehazenet", "DeHazeNet", "dehazing", DehazeNet, {}, "0.00831 M", "4.588", PatchTransmission, lr=3e-4),
@@ -113,3 +116,10 @@ def build(name: str, **options) -> nn.Module:
 def parameters(network: nn.Module) -> int:
     """Returns the number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+@functools.cache
+def count(name: str) -> int:
+    """Returns the number of trainable parameters of a catalogue network, without allocating them."""
+    with torch.device("meta"):
+        return parameters(build(name))
