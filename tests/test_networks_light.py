@@ -1,4 +1,4 @@
-"""The light networks: sizes, costs, and what makes each of them a working dehazer."""
+"""The light networks: what makes each of them a working dehazer; the physics that they share."""
 
 import os
 from functools import partial
@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
 
 from dehazelib.haze import add_haze
 from dehazelib.networks import physics
@@ -22,39 +20,10 @@ from dehazelib.networks.famed_net import DeepSupervision, FAMEDNet, shrink
 from dehazelib.networks.ld_net import LDNet
 from dehazelib.networks.lsid_fcnn import LSIDFCNN
 from dehazelib.networks.mscnn import MSCNN
-from dehazelib.networks.pfdn import PFDN
-from dehazelib.objectives import Reconstruction
-
-# name: (builder, parameters, profiler GFLOPs at 1x3x460x620)
-TRAINED = {
-    "aod_net": (AODNet, 1_761, 0.998),
-    "lsid_fcnn": (LSIDFCNN, 4_290, 2.440),
-    "mscnn": (MSCNN, 8_014, 4.899),  # the port's own conversions from and to [-1, 1] would add 0.003
-    "mscnn_official": (partial(MSCNN, "official"), 8_435, None),
-    "dehazenet": (DehazeNet, 8_305, 4.589),  # 4.58883, printed truncated in Table 9
-    "famed_net": (FAMEDNet, 17_991, 4.210),
-    "ld_net": (LDNet, 30_187, 17.159),
-    "pfdn": (PFDN, 11_268_611, None),  # 407.72 at full size, see the test at a small size
-}
-NETWORKS = TRAINED | {"dark_channel_prior": (DarkChannelPrior, 0, None)}
-FAST = ("aod_net", "lsid_fcnn", "mscnn", "dark_channel_prior")
-OBJECTIVES = {"dehazenet": PatchTransmission, "famed_net": DeepSupervision}  # the others: Reconstruction
-
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
-
-
-def build(name: str) -> nn.Module:
-    return NETWORKS[name][0]().eval()
-
-
-def gflops(run, height: int, width: int) -> float:
-    """The paper's convention: 2 MACs per convolution or matrix product, 1 per element of mul and add."""
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as trace:
-        run(torch.rand(1, 3, height, width))
-    return sum(event.flops for event in trace.key_averages() if event.flops) / 1e9
 
 
 def pair(batch: int = 2, height: int = 48, width: int = 48):
@@ -64,80 +33,9 @@ def pair(batch: int = 2, height: int = 48, width: int = 48):
     return add_haze(clear, transmission, 0.9), clear
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_parameter_count_is_that_of_the_table(name):
-    assert sum(p.numel() for p in build(name).parameters()) == NETWORKS[name][1]
-
-
-@pytest.mark.parametrize("name", [name for name, entry in TRAINED.items() if entry[2]])
-def test_profiler_gflops_are_those_of_the_table(name):
-    network = build(name)
-    run = getattr(network, "table_graph", network)
-    assert round(gflops(run, 460, 620), 3) == TRAINED[name][2]
-
-
-def test_pfdn_gflops_scale_to_those_at_full_size():
-    scale = (464 * 624) / (32 * 48)  # full-size images are padded to 464x624
-    assert scale * gflops(build("pfdn"), 32, 48) == pytest.approx(407.72, rel=2e-4)
-
-
 def test_dehazenet_table_graph_gives_445x605_transmissions():
-    assert build("dehazenet").table_graph(torch.rand(1, 3, 460, 620)).shape == (1, 1, 445, 605)
-
-
-SIZES = [(name, size) for name in NETWORKS for size in ((64, 64), (33, 46))]
-SIZES += [(name, size) for name in FAST for size in ((460, 620), (463, 621))]
-
-
-@pytest.mark.parametrize("name, size", SIZES)
-def test_output_has_the_size_of_the_input_and_is_finite(name, size):
-    hazy = torch.rand(1, 3, *size)
-    with torch.no_grad():
-        dehazed = build(name)(hazy)
-    assert dehazed.shape == hazy.shape and dehazed.isfinite().all()
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_gradients_are_finite_and_reach_the_first_layer(name):
-    network, (hazy, clear) = build(name).train(), pair()
-    F.mse_loss(network(hazy), clear).backward()
-    gradients = [p.grad for p in network.parameters()]
-    assert all(g is not None and g.isfinite().all() for g in gradients)
-    assert gradients[0].abs().max() > 0
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_batch_equals_its_items(name):
-    network, (hazy, _) = build(name), pair(3)
-    with torch.no_grad():
-        together, alone = network(hazy), torch.cat([network(item[None]) for item in hazy])
-    torch.testing.assert_close(together, alone, atol=2e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_saved_weights_give_the_same_output(name, tmp_path):
-    first, second, (hazy, _) = build(name), build(name), pair()
-    save_file(first.state_dict(), tmp_path / "weights.safetensors")
-    with torch.no_grad():
-        before = second(hazy)
-        second.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-        assert not torch.equal(before, first(hazy))
-        assert torch.equal(second(hazy), first(hazy))
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_twenty_steps_lower_the_loss(name):
-    objective, (hazy, clear) = OBJECTIVES.get(name, Reconstruction)(build(name).train()), pair()
-    [parameters] = objective.groups()
-    optimizer, losses = torch.optim.Adam(parameters, 3e-4), []
-    for _ in range(21):
-        torch.manual_seed(0)  # the same transmissions in each step where an objective draws them
-        loss = objective(0, hazy, clear)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.98 * losses[0]
+    with torch.device("meta"):
+        assert DehazeNet().table_graph(torch.rand(1, 3, 460, 620)).shape == (1, 1, 445, 605)
 
 
 @pytest.mark.parametrize("builder", [AODNet, LDNet, LSIDFCNN, FAMEDNet])
@@ -167,7 +65,7 @@ def test_an_unknown_option_is_refused_with_the_choices(wrong):
 
 
 def test_dehazenet_sees_the_same_inside_an_image_as_in_patches():
-    network, (hazy, _) = build("dehazenet"), pair()
+    network, (hazy, _) = DehazeNet(), pair()
     nn.init.normal_(network.regression.weight, 0, 0.05)  # spread t over its range
     whole, patches = network.transmission(hazy), network.table_graph(hazy)
     whole = whole[..., 7:-8, 7:-8]  # patch (y, x) belongs to pixel (y + 7, x + 7)
@@ -197,15 +95,15 @@ def test_patch_transmission_trains_on_clear_images_alone():
 
 
 def test_mscnn_port_divides_by_its_transmission():
-    network, (hazy, _) = build("mscnn"), pair()
+    network, (hazy, _) = MSCNN(), pair()
     for parameter in network.parameters():
         nn.init.zeros_(parameter)  # both sigmoids give 1/2
     torch.testing.assert_close(network(hazy), 2 * hazy - 1)
 
 
-@pytest.mark.parametrize("name", ["mscnn", "mscnn_official"])
-def test_mscnn_fine_network_reads_the_coarse_map(name):
-    network, image = build(name), torch.rand(1, 3, 64, 64)
+@pytest.mark.parametrize("form", ["port", "official"])
+def test_mscnn_fine_network_reads_the_coarse_map(form):
+    network, image = MSCNN(form), torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         before = network.transmission(image)
         network.coarse[-2].bias += 3

@@ -29,7 +29,8 @@ def read_caffemodel(path: Path | str) -> list[Layer]:
     """Returns the layers that hold weights, in file order; blobs are float32 arrays of the stored shape.
 
     path: a .caffemodel file, either generation of the format.
-    Raises DataError if the file is cut off, is no Caffe network, or holds a blob whose values do not fill its shape.
+    Raises DataError if the file is cut off, is no Caffe network, or has a blob whose values do not fill its
+    shape; FileNotFoundError if it is absent.
     Source: caffe.proto of github.com/BVLC/caffe; protobuf.dev/programming-guides/encoding.
     """
     try:
@@ -39,10 +40,11 @@ def read_caffemodel(path: Path | str) -> list[Layer]:
             if wire == DELIMITED and number in LAYERS
         ]
     except ValueError as error:
-        raise DataError(f"{path}: not a whole Caffe model ({error}); fetch the file again.") from None
+        raise DataError(f"{path}: not a whole Caffe model ({error}); fetch the published file "
+                        "again.") from None
     weighted = [layer for layer in layers if layer.blobs]
     if not weighted:
-        raise DataError(f"{path}: not a Caffe model, no layer in it holds weights; give the published .caffemodel.")
+        raise DataError(f"{path}: not a Caffe model, no layer has weights; fetch the published file.")
     return weighted
 
 
@@ -99,7 +101,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
         else:
             raise ValueError(f"wire type {wire} at byte {position}")
         if position + length > len(message):
-            raise ValueError(f"a field of {length} bytes at byte {position}, only {len(message) - position} are left")
+            raise ValueError(f"a field of {length} bytes, only {len(message) - position} are left")
         yield number, wire, message[position : position + length]
         position += length
 

@@ -1,0 +1,94 @@
+# The study as a workflow: runs (training and scoring) in jobs, then the notebooks, one after the other.
+#
+#   snakemake --cores all --config profile=demo                        one machine, one process per stage
+#   snakemake --cores all --config profile=budget data=/path gpus=4    one machine, a quarter of each stage per GPU
+#   snakemake --executor slurm --jobs 50 --config profile=budget data=/shared/path runs_per_job=1    a cluster
+#
+# A run is a folder in results/<study>/runs and knows by itself whether it is finished, so a job that was killed goes on
+# where it stood. The job's stamp is named after the contents of its runs' specifications: other settings, other stamps.
+
+import hashlib
+import shlex
+import sys
+
+from dehazelib import paths, study
+
+PROFILE = str(config.get("profile", "smoke"))
+CHANGES = {"data": str(config["data"])} if config.get("data") else {}
+SETTINGS = study.load(PROFILE, **CHANGES)
+GPUS = int(config.get("gpus", 0))
+FOLDER = SETTINGS.folder
+DATA = f"--data {shlex.quote(SETTINGS.data)}" if CHANGES else ""
+PYTHON = shlex.quote(sys.executable)
+NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("0*.ipynb"))
+NEEDS = {  # stages whose runs a notebook shows
+    "02_teacher_super_resolution": ["teachers"],
+    "03_student_dehazing": ["central", "controls", "baselines"],
+    "04_affinity_ablations": ["central", "controls", "ablations", "plug_and_play"],
+}
+
+
+def split(stage):
+    """Returns the stage's jobs, name -> ids of runs."""
+    ids = [spec.id for spec in study.STAGES[stage](SETTINGS)]
+    size = int(config.get("runs_per_job", 0)) or -(-len(ids) // max(1, GPUS)) or 1
+    parts = [ids[i : i + size] for i in range(0, len(ids), size)]
+    return {f"{stage}-{i}-{hashlib.sha256(' '.join(part).encode()).hexdigest()[:8]}": part for i, part in enumerate(parts)}
+
+
+JOBS = {stage: split(stage) for stage in study.STAGES}
+RUNS = {name: part for jobs in JOBS.values() for name, part in jobs.items()}
+STAMP = str(FOLDER / "jobs" / "{job}.done")
+
+
+def stamps(*stages):
+    return [STAMP.format(job=job) for stage in stages for job in JOBS[stage]]
+
+
+def before(name):
+    """Returns the notebooks to wait for: the verdict reads what all others wrote, the others only keep their order."""
+    earlier = [str(FOLDER / "notebooks" / f"{other}.ipynb") for other in NOTEBOOKS if other < name]
+    return earlier if name.startswith("06") else ancient(earlier[-1:])
+
+
+localrules: all, notebook
+
+
+rule all:
+    input:
+        stamps(*study.STAGES),
+        expand(str(FOLDER / "notebooks" / "{name}.ipynb"), name=NOTEBOOKS),
+
+
+rule runs:
+    input:
+        lambda w: [] if w.job.startswith("teachers-") else stamps("teachers"),
+    output:
+        touch(STAMP),
+    params:
+        ids=lambda w: " ".join(map(shlex.quote, RUNS[w.job])),
+        gpu=lambda w: f"CUDA_VISIBLE_DEVICES={int(w.job.split('-')[1]) % GPUS}" if GPUS else "",
+    threads: lambda w: max(1, workflow.cores // GPUS) if GPUS and workflow.cores else workflow.cores or 4
+    resources:
+        mem_mb=6000,
+        runtime=600,
+    shell:
+        "{params.gpu} {PYTHON} -m dehazelib train {params.ids} --profile {PROFILE} {DATA}"
+
+
+# One at a time per machine: each takes all cores, waits for the one before, and finds its runs finished.
+rule notebook:
+    input:
+        notebook=str(paths.NOTEBOOKS / "{name}.ipynb"),
+        profile=str(paths.PROFILES / f"{PROFILE}.yaml"),
+        runs=lambda w: stamps(*(study.STAGES if w.name.startswith("06") else NEEDS.get(w.name, []))),
+        before=lambda w: before(w.name),
+    output:
+        str(FOLDER / "notebooks" / "{name,0[^/]*}.ipynb"),
+    params:
+        data=lambda w: f"-p data {shlex.quote(SETTINGS.data)}" if CHANGES else "",
+        running=lambda w: shlex.quote(str(FOLDER / "notebooks" / f"{w.name}.running.ipynb")),
+    threads: workflow.cores or 1
+    shell:
+        "{PYTHON} -m papermill {input.notebook:q} {params.running} -f {input.profile:q} {params.data}"
+        " -k python3 --cwd {paths.NOTEBOOKS:q} --no-progress-bar --log-level ERROR && mv {params.running} {output:q}"

@@ -1,0 +1,218 @@
+"""The paper's student and its teachers: equations (2) to (6), residuals, independent colours, features, interpolation."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dehazelib.metrics import psnr_rgb
+from dehazelib.networks.fsrcnn import FSRCNN, MultiChannelFSRCNN, Separable
+from dehazelib.networks.interpolation import Interpolation
+from dehazelib.networks.student import MEAN, STD, ChannelAttention, InnerBlock, OuterBlock, PixelAttention, Student
+from dehazelib.resampling import super_resolution_pair
+
+X = torch.tensor([[[[1.0, 3.0]], [[2.0, 6.0]]]])  # two channels of 1 x 2 pixels
+TEACHERS = [{"convolution": "plain"}, {"activation": "relu"}, {"convolution": "dsc"}, {"convolution": "dscbn"}]
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def set_mlp(attention: nn.Module, hidden: list[float], hidden_bias: float, output: list[float], output_bias: float):
+    """Gives an attention with one hidden unit the weights of a hand calculation."""
+    first, _, last, _ = attention.mlp
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor(hidden).view(1, -1, 1, 1))
+        first.bias.fill_(hidden_bias)
+        last.weight.copy_(torch.tensor(output).view(-1, 1, 1, 1))
+        last.bias.fill_(output_bias)
+
+
+def zero(*layers: nn.Module) -> None:
+    for layer in layers:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+
+
+def normalised(hazy: torch.Tensor) -> torch.Tensor:
+    return (hazy - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+
+
+@torch.no_grad()
+def test_channel_attention_is_equations_4_and_5():
+    attention = ChannelAttention(2, 1)
+    set_mlp(attention, [1.0, -0.25], 0.5, [2.0, -1.0], 0.1)
+    hidden = max(0, 1.0 * 2 - 0.25 * 4 + 0.5)  # the channels' averages are 2 and 4
+    weights = sigmoid(2 * hidden + 0.1), sigmoid(-hidden + 0.1)
+    expected = torch.tensor([[[[w * x for x in channel[0]]] for w, channel in zip(weights, X[0].tolist())]])
+    torch.testing.assert_close(attention.weights(X).flatten(), torch.tensor(weights))  # (4)
+    torch.testing.assert_close(attention(X), expected)  # (5)
+
+
+@torch.no_grad()
+def test_channel_attention_has_a_relu_between_its_two_layers():
+    attention = ChannelAttention(2, 1)
+    set_mlp(attention, [-1.0, -1.0], 0.0, [2.0, -1.0], 0.1)  # the hidden unit is at -6
+    torch.testing.assert_close(attention(X), sigmoid(0.1) * X)
+
+
+@torch.no_grad()
+def test_pixel_attention_is_equation_6():
+    attention = PixelAttention(2, 1)
+    set_mlp(attention, [1.0, -0.4], -0.25, [2.0], -0.3)
+    hidden = [max(0, a - 0.4 * b - 0.25) for a, b in ((1, 2), (3, 6))]  # 0 at the first pixel, 0.35 at the second
+    weights = torch.tensor([sigmoid(2 * h - 0.3) for h in hidden])
+    torch.testing.assert_close(attention(X), X * weights)  # one weight per pixel, for both channels
+
+
+@torch.no_grad()
+def test_an_inner_block_is_two_convolutions_and_two_attentions_with_local_skips():
+    block, x = InnerBlock(8), torch.randn(1, 8, 6, 7)
+    y = block.conv2(torch.relu(block.conv1(x)) + x)
+    y = y * block.channel_attention.weights(y)
+    torch.testing.assert_close(block(x), y * block.pixel_attention.mlp(y) + x)
+
+
+@torch.no_grad()
+def test_blocks_whose_last_convolution_is_zero_pass_their_input_on():
+    x = torch.randn(1, 8, 6, 7)
+    inner, outer = InnerBlock(8), OuterBlock(8, inner_blocks=2)
+    zero(inner.conv2, outer.body[-1])
+    assert torch.equal(inner(x), x) and torch.equal(outer(x), x)
+
+
+@torch.no_grad()
+def test_blocks_leave_their_input_as_it_was():
+    x = torch.randn(1, 8, 6, 7)
+    kept = x.clone()
+    InnerBlock(8)(x), OuterBlock(8, inner_blocks=2)(x)
+    assert torch.equal(x, kept)
+
+
+@torch.no_grad()
+def test_the_student_adds_to_the_normalised_input():
+    student, hazy = Student(), torch.rand(2, 3, 32, 40)
+    zero(student.tail)
+    torch.testing.assert_close(student(hazy), normalised(hazy))
+    student.tail[-1].bias.copy_(torch.tensor([0.1, 0.2, 0.3]))
+    torch.testing.assert_close(student(hazy), normalised(hazy) + torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1))
+
+
+@torch.no_grad()
+def test_the_student_s_fusion_weights_each_group_per_channel():
+    student, hazy = Student(), torch.rand(1, 3, 32, 32)
+    dehazed, groups = student(hazy, return_features=True)
+    weights = student.fusion.weights(torch.cat(groups, 1)).chunk(3, 1)
+    fused = sum(w * group for w, group in zip(weights, groups))
+    torch.testing.assert_close(student.tail(student.pixel_attention(fused)) + normalised(hazy), dehazed)
+
+
+@torch.no_grad()
+def test_the_student_s_features_are_its_three_groups_one_after_the_other():
+    student, hazy = Student(), torch.rand(2, 3, 32, 40)
+    dehazed, features = student(hazy, return_features=True)
+    assert torch.equal(dehazed, student(hazy))
+    assert [feature.shape for feature in features] == [(2, 16, 32, 40)] * 3
+    feature = student.head(normalised(hazy))
+    for group, expected in zip(student.groups, features):
+        feature = group(feature)
+        torch.testing.assert_close(feature, expected)
+
+
+@pytest.mark.parametrize("options", TEACHERS)
+@torch.no_grad()
+def test_a_teacher_s_colours_are_independent(options):
+    teacher, low = MultiChannelFSRCNN(**options).eval(), torch.rand(1, 3, 16, 20)
+    before = teacher(low)
+    for colour in range(3):
+        changed = low.clone()
+        changed[:, colour] += 1
+        different = (teacher(changed) != before).flatten(2).any(2)[0]
+        assert different.tolist() == [c == colour for c in range(3)]
+
+
+@pytest.mark.parametrize("options", TEACHERS)
+@torch.no_grad()
+def test_a_teacher_is_one_fsrcnn_per_colour_with_its_own_weights(options):
+    teacher, low = MultiChannelFSRCNN(**options).eval(), torch.rand(1, 3, 16, 20)
+    alone = [branch(low[:, i : i + 1]) for i, branch in enumerate(teacher.branches.values())]
+    assert torch.equal(teacher(low), torch.cat(alone, 1))
+    grey = teacher(low[:, :1].expand(-1, 3, -1, -1))
+    assert not torch.equal(grey[:, 0], grey[:, 1]) and not torch.equal(grey[:, 1], grey[:, 2])
+
+
+@pytest.mark.parametrize("network, channels", [(FSRCNN(2), 56), (FSRCNN(4), 56)] + [
+    (MultiChannelFSRCNN(**options), 3 * 56) for options in TEACHERS])
+@torch.no_grad()
+def test_a_teacher_s_features_are_its_first_and_its_expanded_maps(network, channels):
+    low = torch.rand(2, 3, 16, 20)
+    high, features = network.eval()(low, return_features=True)
+    assert torch.equal(high, network(low))
+    assert high.shape == (2, 3, 16 * network.scale, 20 * network.scale)
+    assert [feature.shape for feature in features] == [(2, channels, 16, 20)] * 2
+    if isinstance(network, FSRCNN):
+        torch.testing.assert_close(network.extract(low), features[0])
+        torch.testing.assert_close(network.deconvolution(features[1]), high)
+
+
+@torch.no_grad()
+def test_a_separable_convolution_filters_each_channel_before_it_mixes_them():
+    layer, x = Separable(2, 3, 3), torch.rand(1, 2, 6, 7)
+    depthwise, pointwise = layer
+    each = [nn.functional.conv2d(x[:, c : c + 1], depthwise.weight[c : c + 1], depthwise.bias[c : c + 1], padding=1)
+            for c in range(2)]
+    mixed = torch.einsum("oc,bchw->bohw", pointwise.weight[..., 0, 0], torch.cat(each, 1))
+    torch.testing.assert_close(layer(x), mixed + pointwise.bias.view(3, 1, 1))
+
+
+@torch.no_grad()
+def test_dscbn_normalises_the_first_and_each_depthwise_and_pointwise_convolution():
+    branch, x = FSRCNN(2, 1, "dscbn"), torch.rand(4, 1, 16, 16)
+    norms = [layer for layer in branch.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert len(norms) == 1 + 2 * (1 + 4 + 1)  # shrink, four mappings, expand
+    outputs = []
+    for norm in norms:
+        norm.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    branch.train()(x)
+    assert len(outputs) == len(norms)
+    for output in outputs:
+        assert output.mean((0, 2, 3)).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_dscbn_uses_running_statistics_only_when_evaluated():
+    teacher, low = MultiChannelFSRCNN(convolution="dscbn"), torch.rand(2, 3, 16, 16)
+    fresh = teacher.eval()(low)
+    assert torch.equal(teacher(low), fresh)
+    trained = teacher.train()(low)
+    assert not torch.allclose(trained, fresh, rtol=1e-3, atol=0)
+    assert not torch.equal(teacher.eval()(low), fresh)  # training moved the statistics
+
+
+@pytest.mark.parametrize("options", [{"convolution": "separable"}, {"activation": "gelu"}])
+def test_an_unknown_form_of_fsrcnn_is_refused_with_the_known_ones(options):
+    with pytest.raises(ValueError, match="use plain, dsc or dscbn with prelu or relu"):
+        MultiChannelFSRCNN(**options)
+
+
+def test_bilinear_interpolation_is_perfect_on_the_upsampled_task_only():
+    clear, bilinear = torch.rand(1, 3, 32, 40), Interpolation(2, "bilinear")
+    low, high = super_resolution_pair(clear, "upsampled")
+    assert torch.equal(bilinear(low), high) and psnr_rgb(bilinear(low), high).isinf()
+    assert psnr_rgb(Interpolation(2, "bicubic")(low), high).isfinite()
+    low, high = super_resolution_pair(clear, "native")
+    assert torch.equal(high, clear) and psnr_rgb(bilinear(low), high).isfinite()
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_interpolation_keeps_a_constant_image_and_has_no_features(mode):
+    high, features = Interpolation(4, mode)(torch.full((1, 3, 8, 9), 0.25), return_features=True)
+    torch.testing.assert_close(high, torch.full((1, 3, 32, 36), 0.25))
+    assert features == []
