@@ -6,7 +6,8 @@ PROFILE ?= demo
 DATA ?=
 PYTHON ?= python3
 BIN := .venv/bin
-export GOMP_SPINCOUNT ?= 1000  # see dehazelib/__init__.py
+# why: see dehazelib/__init__.py
+export GOMP_SPINCOUNT ?= 1000
 WORKFLOW = $(BIN)/snakemake --cores all --rerun-triggers mtime --rerun-incomplete --nolock --quiet progress rules \
 	--config profile=$(PROFILE) $(if $(DATA),data=$(abspath $(DATA)))
 

@@ -14,11 +14,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (DataError, ValueError, TypeError, FileNotFoundError, FloatingPointError) as error:
+    except BrokenPipeError:  # of "| head"
+        sys.stderr.close()
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"dehazelib: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        sys.stderr.close()
     return 0
 
 
@@ -79,7 +79,10 @@ def settings(options: argparse.Namespace) -> study.Settings:
         name, equals, value = item.partition("=")
         if not equals:
             raise ValueError(f"--set {item}: write NAME=VALUE.")
-        changes[name] = yaml.safe_load(value)
+        try:
+            changes[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(f"--set {item}: {value!r} is not a value in YAML.") from None
     if options.data:
         changes["data"] = options.data
     return study.load(options.profile, **changes)
@@ -112,6 +115,8 @@ def data_check(options: argparse.Namespace) -> None:
     print(report)
     if report.problems:
         raise DataError(f"{options.root}: {len(report.problems)} problem(s), listed above.")
+    if not report.kinds:
+        raise DataError(f"{options.root}: holds neither ITS, SOTS nor NYU; what to get is listed above.")
 
 
 def data_make(options: argparse.Namespace) -> None:
@@ -133,11 +138,15 @@ def train_runs(options: argparse.Namespace) -> None:
 def score_run(options: argparse.Namespace) -> None:
     from dehazelib import evaluation, runs
     from dehazelib.data.pairs import open_data
+    from dehazelib.networks import CATALOGUE
     from dehazelib.weights import load
 
     which = settings(options)
     if options.what is None or options.what.endswith(".safetensors"):
-        network, data = load(options.what, options.network), open_data(which.data)
+        network = load(options.what, options.network)
+        if CATALOGUE[options.network].role == "super_resolution":
+            raise ValueError(f"{options.network} enlarges images: only networks that dehaze are scored from a file.")
+        data = open_data(which.data)
         for pairs in runs.test_sets(which, data, study.student(which)):
             print(_mean_line(options.what or "shipped student", evaluation.scores(network, study.student(which), pairs)))
         return
@@ -175,6 +184,10 @@ def print_verdict(options: argparse.Namespace) -> None:
 def dehaze_photos(options: argparse.Namespace) -> None:
     from dehazelib.weights import dehaze_file, load
 
+    first = {}
+    for photo in options.photos:
+        if first.setdefault(photo.stem, photo) is not photo:
+            raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: give each its own -o.")
     network = load(options.weights)
     for photo in options.photos:
         target = options.out / f"{photo.stem}.png"

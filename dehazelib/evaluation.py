@@ -23,13 +23,15 @@ def images(network: nn.Module, spec: Spec, pairs: Pairs) -> Iterator[tuple[str, 
     pairs = task_pairs(spec, pairs)
     training, device = network.training, next((p.device for p in network.parameters()), torch.device("cpu"))
     network.eval()
-    for i, pair in enumerate(pairs.pairs):
-        inputs, target = (x[None] for x in pairs[i])
-        if spec.task == "super_resolution":
-            inputs, target = super_resolution_pair(target, spec.target, getattr(network, "scale", 2))
-        oracle = (target.to(device),) if getattr(network, "needs_ground_truth", False) else ()
-        yield pair.name, inputs, network(inputs.to(device), *oracle).float().cpu().clamp(0, 1), target
-    network.train(training)
+    try:
+        for i, pair in enumerate(pairs.pairs):
+            inputs, target = (x[None] for x in pairs[i])
+            if spec.task == "super_resolution":
+                inputs, target = super_resolution_pair(target, spec.target, getattr(network, "scale", 2))
+            oracle = (target.to(device),) if getattr(network, "needs_ground_truth", False) else ()
+            yield pair.name, inputs, network(inputs.to(device), *oracle).float().cpu().clamp(0, 1), target
+    finally:
+        network.train(training)
 
 
 def mean_psnr(network: nn.Module, spec: Spec, pairs: Pairs) -> float:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from dehazelib import networks, provenance, study
+from dehazelib import distributed, networks, provenance, study
 from dehazelib import spec as specification
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Data, Pairs, open_data
@@ -47,10 +47,18 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / SPEC, self.spec.text())
         write_text(identity, data.manifest + "\n")
+        if hardware.processes > 1:
+            distributed.launch(self.folder, data.where, hardware)
+        else:
+            self.train_here(data, hardware)
+        return self
+
+    def train_here(self, data: Data, hardware: Hardware) -> None:
+        """Trains in this process, which may be one of several; the first one writes the provenance."""
         cost = train(self.spec, data, self.folder, self.teacher(), hardware)
         facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **cost, **provenance.environment()}
-        write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
-        return self
+        if distributed.rank() == 0:
+            write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
 
     def teacher(self) -> nn.Module | None:
         """Returns the frozen network that guides this run, or None. Raises FileNotFoundError if it is not trained yet."""
@@ -161,6 +169,8 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
         if not one.scored(settings):
             data = data or open_data(settings.data)
             one.train(data, hardware(settings))
+            if distributed.rank() > 0:
+                continue
             for pairs in test_sets(settings, data, spec):
                 one.score(pairs)
             one.mark_scored(settings)

@@ -81,6 +81,8 @@ class Spec:
             raise ValueError("Spec.target is for super_resolution, and super_resolution needs it.")
         if (self.features != "none") != bool(self.teacher):
             raise ValueError("Spec.teacher and Spec.features go together: the affinity module needs both.")
+        if self.features != "none" and self.loss == "objective":
+            raise ValueError("Spec.loss is 'objective', the network authors' own: the affinity module needs a plain loss.")
         if min(self.steps, self.batch, self.validations, self.validation_pairs) < 1:
             raise ValueError("Spec.steps, batch, validations and validation_pairs must be at least 1.")
 

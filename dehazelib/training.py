@@ -38,7 +38,11 @@ class Hardware:
     devices: int = 1  # processes per node
     num_nodes: int = 1
     workers: int = 0  # data loading processes per training process
-    checkpoint_seconds: float = 30.0  # at most this much work is lost when the process is killed
+    checkpoint_seconds: float = float(os.environ.get("DEHAZE_CHECKPOINT_SECONDS", 30))  # at most this much work is lost
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.num_nodes
 
 
 def learning_rate(spec: Spec, step: int) -> float:
@@ -199,7 +203,7 @@ class _State:
 
     def finish(self, folder: Path) -> None:
         write_csv(pd.DataFrame(self.log), folder / LOG)
-        _save(self.best, folder / WEIGHTS, {"network": self.spec.network, "run": self.spec.id})
+        _save(self.best, folder / WEIGHTS, {"run": self.spec.id})  # one entry: safetensors keeps no order of several
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
 

@@ -22,7 +22,7 @@ def load(path: Path | str | None = None, network: str = "student") -> nn.Module:
     Raises FileNotFoundError if the file is absent, DataError naming the first tensor that does not fit.
     """
     path = Path(path) if path else SHIPPED
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights. Give --weights FILE, for example a run's weights.safetensors.")
     model = networks.build(network)
     try:
@@ -50,10 +50,12 @@ def dehaze_file(network: nn.Module, photo: Path, target: Path) -> None:
     """Dehazes a photograph into a PNG file; the file appears whole or not at all. Raises DataError for a bad image."""
     try:
         with Image.open(photo) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(f"{photo}: has more than 8 bits a channel (mode {opened.mode}); convert it to 8 bits.")
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except FileNotFoundError:
         raise FileNotFoundError(f"{photo}: no such file.") from None
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{photo}: cannot be read as an image ({error}).") from None
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
     result = (dehaze(network, pixels) * 255).round().byte().permute(1, 2, 0).numpy()

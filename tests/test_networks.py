@@ -1,4 +1,4 @@
-"""Every network of the catalogue has the size and cost of its table, and keeps the contract of training and testing."""
+"""Every network of the catalogue has its table's size and cost, and what training and testing rely on."""
 
 import functools
 
@@ -12,7 +12,7 @@ from dehazelib import compute, networks
 from dehazelib.networks import CATALOGUE, ENTRIES, Entry, parameters
 from dehazelib.objectives import Objective, Reconstruction
 
-# name: (trainable parameters, GFLOPs as the profiler counts them, GFLOPs of all multiply-adds), for 460 x 620 output
+# name: (trainable parameters, profiler GFLOPs, GFLOPs of all multiply-adds), for 460 x 620 output
 EXPECTED = {
     "aod_net": (1_761, 0.998, 0.996),
     "ssid": (9_231_491, 788.962, 826.122),
@@ -59,25 +59,25 @@ OTHER_SIZES = {
                      ({"blocks": 9, "affine": True, "discriminator": False}, 11_383_424)],
     "gunet_t": [({"size": "s"}, 1_477_059)],
     "dehazeformer_t": [({"size": "s"}, 1_284_884), ({"size": "b"}, 2_517_612)],
-    "zid": [({"size": (448, 608)}, 42_950_552), ({"size": (480, 640)}, 48_190_360)],  # they depend on the image size
+    "zid": [({"size": (448, 608)}, 42_950_552), ({"size": (480, 640)}, 48_190_360)],  # by image size
 }
 
 # The same code with fewer channels or blocks, for what has to be computed.
 SMALL = {
     "ssid": {"width": 16}, "dcpdn": {"unused_parts": False}, "cycle_dehaze": {"width": 16},
-    "msbdn": {"bottleneck_blocks": 1}, "ffa_net": {"blocks": 1}, "pfdn": {"blocks": 1}, "dehazing_4k": {"width": 2},
-    "srresnet": {"blocks": 4}, "drn_s": {"blocks": 2},
+    "msbdn": {"bottleneck_blocks": 1}, "ffa_net": {"blocks": 1}, "pfdn": {"blocks": 1},
+    "dehazing_4k": {"width": 2}, "srresnet": {"blocks": 4}, "drn_s": {"blocks": 2},
 }
 OTHER_FORMS = {
     "mscnn_official": ("mscnn", {"form": "official"}),
     "gfn_port": ("gfn", {"form": "port"}),
     "srresnet_published": ("srresnet", {"form": "published", "blocks": 4}),
-    "cycle_dehaze_published": ("cycle_dehaze", {"blocks": 2, "affine": True, "discriminator": False, "pyramid": True,
-                                                "width": 4}),
+    "cycle_dehaze_published": (
+        "cycle_dehaze", {"blocks": 2, "affine": True, "discriminator": False, "pyramid": True, "width": 4}),
 }
 TRAINED = {name: (name, SMALL.get(name, {})) for name in EXPECTED if name != "zid"} | OTHER_FORMS
-CASES = TRAINED | {name: (name, {}) for name in CONTROLS}  # ZID, which is fitted to each image, has tests of its own
-# Parts that take no part in the image: a discriminator, the smaller images' last layers, a layer that is never run.
+CASES = TRAINED | {name: (name, {}) for name in CONTROLS}  # ZID, fitted to each image, has tests of its own
+# What takes no part in the image: a discriminator, the smaller images' last layers, a layer never run.
 UNUSED = {"cycle_dehaze": ("discriminator.",), "drn_s": ("tails.0.", "tails.1."), "dehazing_4k": ("unused.",)}
 OWN_OBJECTIVE = [case for case, (name, _) in TRAINED.items() if CATALOGUE[name].objective]
 ADVERSARIAL = ("ssid", "dcpdn", "cycle_dehaze", "cycle_dehaze_published")  # a second group: discriminators
@@ -122,7 +122,7 @@ def own_objective(case: str) -> Objective:
 
 def learn(case: str, objective: Objective, group: int, lr: float, steps: int) -> list[float]:
     """Returns the loss before each of some steps on the same batch, and after the last."""
-    batch = pair(objective.network, 2 if case in ADVERSARIAL else 1)  # those mix images or normalise over the batch
+    batch = pair(objective.network, 2 if case in ADVERSARIAL else 1)  # those mix or normalise over the images
     optimiser, losses = torch.optim.Adam(objective.groups()[group], lr), []
     for _ in range(steps + 1):
         torch.manual_seed(0)  # the same draws in each step where an objective or dropout draws
@@ -148,7 +148,8 @@ def test_an_unknown_name_is_refused_with_the_catalogue():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_parameters_and_gflops_are_those_of_the_table(name):
     counts, printed = compute.counts(name), CATALOGUE[name].published_gflops
-    assert (counts["parameters"], round(counts["gflops_profiler"], 3), round(counts["gflops"], 3)) == EXPECTED[name]
+    gflops = [round(counts[convention], 3) for convention in ("gflops_profiler", "gflops")]
+    assert (counts["parameters"], *gflops) == EXPECTED[name]
     assert not printed or abs(counts["gflops_profiler"] - float(printed)) < 0.001  # rounded or truncated
 
 
@@ -158,7 +159,8 @@ def test_the_training_graph_is_what_table_nine_calls_ours():
     assert round(counts["gflops_profiler"], 5) == 64.03988
 
 
-@pytest.mark.parametrize("name, options, count", [(name, *form) for name in OTHER_SIZES for form in OTHER_SIZES[name]])
+@pytest.mark.parametrize("name, options, count", [
+    (name, *form) for name, forms in OTHER_SIZES.items() for form in forms])
 def test_other_forms_have_their_known_parameters(name, options, count):
     with torch.device("meta"):
         assert parameters(networks.build(name, **options)) == count

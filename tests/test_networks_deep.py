@@ -15,6 +15,11 @@ from dehazelib.networks.srresnet import SRResNet
 from dehazelib.networks.student import Student
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
 def test_table_five_counts_griddehazenet_without_its_fusion_coefficients():
     network = GridDehazeNet()
     assert parameters(network) - network.coefficients.numel() == 955_747

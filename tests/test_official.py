@@ -320,7 +320,7 @@ def test_unknown_names_kinds_and_paths_say_what_there_is(tmp_path):
         load_official("student", tmp_path)
     with pytest.raises(FileNotFoundError, match="absent.pth: no such file"):
         load_official("gcanet", tmp_path / "absent.pth")
-    with pytest.raises(DataError, match="a .mat file; the weights of gcanet are published as a PyTorch file"):
+    with pytest.raises(DataError, match="gcanet are published as a PyTorch file, not as a .mat file"):
         load_official("gcanet", write_dehazenet_mat(tmp_path / "x.mat", {"conv1.bias": torch.ones(2)}))
     with pytest.raises(FileNotFoundError, match="MSCNNDehazing_CL.mat: no such file"):
         load_official("mscnn", tmp_path)

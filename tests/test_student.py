@@ -1,19 +1,24 @@
-"""The paper's student and its teachers: equations (2) to (6), residuals, independent colours, features, interpolation."""
+"""The student and its teachers: equations (2) to (6), residuals, colours, features; interpolation."""
 
 import math
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from dehazelib.metrics import psnr_rgb
 from dehazelib.networks.fsrcnn import FSRCNN, MultiChannelFSRCNN, Separable
 from dehazelib.networks.interpolation import Interpolation
-from dehazelib.networks.student import MEAN, STD, ChannelAttention, InnerBlock, OuterBlock, PixelAttention, Student
+from dehazelib.networks.student import (
+    MEAN, STD, ChannelAttention, InnerBlock, OuterBlock, PixelAttention, Student,
+)
 from dehazelib.resampling import super_resolution_pair
 
 X = torch.tensor([[[[1.0, 3.0]], [[2.0, 6.0]]]])  # two channels of 1 x 2 pixels
-TEACHERS = [{"convolution": "plain"}, {"activation": "relu"}, {"convolution": "dsc"}, {"convolution": "dscbn"}]
+TEACHERS = [
+    {"convolution": "plain"}, {"activation": "relu"}, {"convolution": "dsc"}, {"convolution": "dscbn"},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +30,7 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def set_mlp(attention: nn.Module, hidden: list[float], hidden_bias: float, output: list[float], output_bias: float):
+def set_mlp(attention: nn.Module, hidden: list, hidden_bias: float, output: list, output_bias: float) -> None:
     """Gives an attention with one hidden unit the weights of a hand calculation."""
     first, _, last, _ = attention.mlp
     with torch.no_grad():
@@ -67,7 +72,7 @@ def test_channel_attention_has_a_relu_between_its_two_layers():
 def test_pixel_attention_is_equation_6():
     attention = PixelAttention(2, 1)
     set_mlp(attention, [1.0, -0.4], -0.25, [2.0], -0.3)
-    hidden = [max(0, a - 0.4 * b - 0.25) for a, b in ((1, 2), (3, 6))]  # 0 at the first pixel, 0.35 at the second
+    hidden = [max(0, a - 0.4 * b - 0.25) for a, b in ((1, 2), (3, 6))]  # 0, then 0.35
     weights = torch.tensor([sigmoid(2 * h - 0.3) for h in hidden])
     torch.testing.assert_close(attention(X), X * weights)  # one weight per pixel, for both channels
 
@@ -166,9 +171,9 @@ def test_a_teacher_s_features_are_its_first_and_its_expanded_maps(network, chann
 def test_a_separable_convolution_filters_each_channel_before_it_mixes_them():
     layer, x = Separable(2, 3, 3), torch.rand(1, 2, 6, 7)
     depthwise, pointwise = layer
-    each = [nn.functional.conv2d(x[:, c : c + 1], depthwise.weight[c : c + 1], depthwise.bias[c : c + 1], padding=1)
-            for c in range(2)]
-    mixed = torch.einsum("oc,bchw->bohw", pointwise.weight[..., 0, 0], torch.cat(each, 1))
+    kernels = zip(x.split(1, 1), depthwise.weight.split(1), depthwise.bias.split(1))
+    filtered = torch.cat([F.conv2d(channel, *kernel, padding=1) for channel, *kernel in kernels], 1)
+    mixed = torch.einsum("oc,bchw->bohw", pointwise.weight[..., 0, 0], filtered)
     torch.testing.assert_close(layer(x), mixed + pointwise.bias.view(3, 1, 1))
 
 

@@ -82,7 +82,7 @@ class Pairs:
     def scenes(self) -> "Pairs":
         """Returns one pair per scene: the clear images, for super-resolution. Named after the scenes."""
         first = {pair.scene: pair for pair in reversed(self.pairs)}
-        pairs = [dataclasses.replace(first[s], name=first[s].name.rsplit("_", 1)[0]) for s in sorted(first)]
+        pairs = [dataclasses.replace(first[s], name=first[s].name.split("_")[0]) for s in sorted(first)]
         return Pairs(self.name, pairs, self.clear, self.depth, self.hazy)
 
 
@@ -91,6 +91,7 @@ class Data:
     """All splits of one data source, and the identity of its files."""
 
     name: str  # rooms, nyu, its
+    where: str  # what open_data was given
     manifest: str  # first 12 hex digits of the manifest's SHA-256
     train: Pairs
     validation: Pairs  # scenes held out from the training scenes
@@ -135,6 +136,7 @@ def _rooms() -> Data:
     test = [_sots_level(i, j) for i in range(rooms.SPLITS["test"]) for j in ROOMS_LEVELS]
     return Data(
         "rooms",
+        "rooms",
         _arrays_id(splits),
         pairs("rooms_train", "train", train),
         pairs("rooms_validation", "validation", validation),
@@ -168,7 +170,7 @@ def _real(root: Path) -> Data:
         first = {p.scene: p for p in reversed(every) if p.scene in held_out}
         validation = [first[k] for k in sorted(first)]
         name = "its"
-    return Data(name, identity, Pairs(f"{name}_train", train, **reader),
+    return Data(name, str(root), identity, Pairs(f"{name}_train", train, **reader),
                 Pairs(f"{name}_validation", validation, **reader), {"sots_indoor": test})
 
 

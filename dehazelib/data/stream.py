@@ -67,16 +67,16 @@ def augmented(images: Tensor, how: str, rng: np.random.Generator) -> Tensor:
     """
     if how == "none":
         return images
+    height, width = images.shape[-2:]
+    if how == "flip_rotate" and height != width:
+        raise ValueError("flip_rotate needs square crops: set crop, or use augment=flip or released.")
     if rng.random() < 0.5:
         images = images.flip(-1)
     if how == "flip":
         return images
     turned = torch.rot90(images, int(rng.integers(4)), (-2, -1))
-    height, width = images.shape[-2:]
     if turned.shape == images.shape:
         return turned
-    if how == "flip_rotate":
-        raise ValueError("flip_rotate needs square crops: set crop, or use augment=flip or released.")
     canvas = torch.zeros_like(images)
     rows, columns = min(height, width), min(height, width)
     top, left = (height - rows) // 2, (width - columns) // 2

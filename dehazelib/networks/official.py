@@ -41,11 +41,11 @@ def load_official(name: str, path: Path | str) -> nn.Module:
         raise ValueError(f"No published weights of {name!r} are known, only of {', '.join(supported())}.")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file. Give the published weights of {name}.")
-    kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
-    kind = kind if kind in KINDS else "torch"
+    endings = {".caffemodel": "caffemodel", ".mat": "mat"}
+    kind = "folder" if path.is_dir() else endings.get(path.suffix.lower(), "torch")
     if (name, kind) not in PUBLISHED:
         published = " or ".join(KINDS[known] for network, known in PUBLISHED if network == name)
-        raise DataError(f"{path} is {KINDS[kind]}; the weights of {name} are published as {published}.")
+        raise DataError(f"{path}: the weights of {name} are published as {published}, not as {KINDS[kind]}.")
     published = PUBLISHED[name, kind]
     network = build(name, **published.options)
     fill(network, tensors(published, path), published.names, f"{path} holds no published {name}")
