@@ -1,6 +1,7 @@
 """The command line: python -m dehazelib, also installed as dehazelib."""
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="score a run, or weights, on the test images")
     score.add_argument("what", metavar="RUN_OR_WEIGHTS", nargs="?", help="id or label of a run, or a .safetensors file")
     score.add_argument("--network", default="student", help="what the .safetensors file holds (default: student)")
+    score.add_argument("--official", metavar="NAME", help="the file is the authors' own checkpoint of this network")
     _study_options(score)
     score.set_defaults(run=score_run)
 
@@ -138,23 +140,37 @@ def train_runs(options: argparse.Namespace) -> None:
 def score_run(options: argparse.Namespace) -> None:
     from dehazelib import evaluation, runs
     from dehazelib.data.pairs import open_data
-    from dehazelib.networks import CATALOGUE
-    from dehazelib.weights import load
 
     which = settings(options)
-    if options.what is None or options.what.endswith(".safetensors"):
-        network = load(options.what, options.network)
-        if CATALOGUE[options.network].role == "super_resolution":
-            raise ValueError(f"{options.network} enlarges images: only networks that dehaze are scored from a file.")
-        data = open_data(which.data)
+    if options.official or options.what is None or options.what.endswith(".safetensors"):
+        network, data = _weights(options), open_data(which.data)
+        if not any(item.startswith("test_pairs=") for item in options.set):
+            which = dataclasses.replace(which, test_pairs=0)  # all images, whatever the profile
         for pairs in runs.test_sets(which, data, study.student(which)):
-            print(_mean_line(options.what or "shipped student", evaluation.scores(network, study.student(which), pairs)))
+            table = evaluation.scores(network, study.student(which), pairs)
+            print(_mean_line(options.official or options.what or "shipped student", table))
         return
     for spec in chosen([options.what], which):
         one = runs.run(which.cabinet, spec)
         data = open_data(which.data)
         for pairs in runs.test_sets(which, data, spec):
             print(_mean_line(spec.id, one.score(pairs)))
+
+
+def _weights(options: argparse.Namespace):
+    """Returns the network that `score` was given as a file, or the shipped one."""
+    from dehazelib.networks import CATALOGUE
+    from dehazelib.networks.official import load_official
+    from dehazelib.weights import load
+
+    if options.official and not options.what:
+        raise ValueError(f"score --official {options.official}: name the authors' file as well.")
+    if options.official:
+        return load_official(options.official, options.what)
+    network = load(options.what, options.network)
+    if CATALOGUE[options.network].role == "super_resolution":
+        raise ValueError(f"{options.network} enlarges images: only networks that dehaze are scored from a file.")
+    return network
 
 
 def _mean_line(name: str, table) -> str:

@@ -30,7 +30,7 @@ class Framework(Objective):
         if not 0 <= share < 1:
             raise ValueError(f"The affinity term's share of the gradient must lie in [0, 1), not {share}.")
         if loss not in LOSSES:
-            raise ValueError(f"The framework has no loss {loss!r}: use one of {', '.join(LOSSES)}.")
+            raise ValueError(f"No loss {loss!r} for the framework: use one of {', '.join(LOSSES)}.")
         self.teacher = teacher.requires_grad_(False).eval()
         self.loss, self.features, self.distance = LOSSES[loss], features, distance
         self.share, self.teacher_input = share, teacher_input

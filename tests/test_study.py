@@ -1,0 +1,132 @@
+"""Settings, profiles and the lists of runs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dehazelib import networks, paths, study
+from dehazelib.measured import published
+from dehazelib.spec import Spec, read
+
+PROFILES = sorted(path.stem for path in paths.PROFILES.glob("*.yaml"))
+
+
+def test_every_profile_loads_and_names_itself(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHAZE_DATA", str(tmp_path))
+    assert {"smoke", "demo", "budget", "paper"} <= set(PROFILES)
+    assert all(study.load(name).profile == name for name in PROFILES)
+
+
+def test_a_profile_with_an_unset_variable_says_so(monkeypatch):
+    monkeypatch.delenv("DEHAZE_DATA", raising=False)
+    with pytest.raises(ValueError, match="export DEHAZE_DATA"):
+        study.load("budget")
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"sed": 1}, "Unknown parameter 'sed' .* did you mean seed"),
+    ({"student_step": 5}, "did you mean student_steps"),
+    ({"seed": "1"}, "seed .* must be int, not '1'"),
+    ({"track_test": 1}, "track_test .* must be bool"),
+    ({"recipe": "secret"}, "use one of modern, paper, released|use one of paper, released, modern"),
+    ({"readings": ["as_told"]}, "as_told"),
+])
+def test_misspelt_or_mistyped_parameters_stop_with_a_clear_message(given, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        study.from_notebook(given)
+
+
+def test_what_is_no_parameter_is_ignored_in_a_notebook():
+    namespace = {"seed": 3, "_i1": "x", "In": [], "Out": {}, "study": study, "print": print}
+    assert study.from_notebook(namespace).seed == 3
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(ValueError, match="demo.*smoke"):
+        study.load("huge")
+
+
+@pytest.mark.parametrize("profile", ["smoke", "demo"])
+def test_every_run_has_its_own_id_and_a_teacher_that_is_trained_before_it(profile):
+    every = study.every(study.load(profile))
+    ids = [spec.id for spec in every]
+    assert len(set(ids)) == len(ids)
+    for place, spec in enumerate(every):
+        if spec.teacher and spec.teacher != "bilinear" and not spec.teacher.startswith("untrained:"):
+            assert spec.teacher in ids[:place]
+        assert spec.network in networks.CATALOGUE
+
+
+def test_an_id_depends_on_every_option():
+    one = Spec()
+    assert one.id != one.replace(lr=1e-4).id and one.id != one.replace(seed=1).id
+    assert one.id == Spec().id and one.id.startswith("student-s0-")
+
+
+def test_a_specification_survives_its_file(tmp_path):
+    spec = Spec(lr=1e-5, affinity_weight=0.5, network="gcanet", label="x")
+    (tmp_path / "spec.yaml").write_text(spec.text())
+    assert read(tmp_path / "spec.yaml") == spec
+    (tmp_path / "spec.yaml").write_text(spec.text() + "learning_rate: 1\n")
+    with pytest.raises(ValueError, match="unknown option learning_rate"):
+        read(tmp_path / "spec.yaml")
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"features": "all"}, "use one of"), ({"features": "outputs"}, "go together"), ({"steps": 0}, "at least 1"),
+    ({"target": "native"}, "super_resolution"), ({"seed": 1.5}, "must be int"), ({"optimizer": "lion"}, "adam"),
+])
+def test_a_wrong_specification_is_refused(changes, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Spec(**changes)
+
+
+def test_both_readings_differ_only_in_the_affinity_module():
+    settings = study.load("smoke")
+    released, described = (study.framework(settings, reading) for reading in ("as_released", "as_described"))
+    different = {k for k in vars(released) if getattr(released, k) != getattr(described, k)}
+    assert different == {"label", "features", "distance"}
+
+
+def test_the_recipes_are_those_of_the_paper_and_of_the_code():
+    paper, released = (study.student(study.load("smoke", recipe=r, student_crop=0, student_batch=2))
+                       for r in ("paper", "released"))
+    assert (paper.lr, paper.decay, paper.decay_steps, paper.batch, paper.crop) == (1e-5, 0.98, 10 * 48 // 2, 2, 0)
+    assert (released.lr, released.schedule, released.clip, released.augment) == (1e-4, "constant", 0.1, "released")
+
+
+def test_demo_has_a_run_for_every_row_of_the_tables():
+    settings = study.load("demo")
+    labels = {spec.label for spec in study.every(settings)}
+    for table in ("table1", "table3"):
+        assert {f"{key}-native" for key in published(table).key} <= labels
+    for table in ("table2", "table4"):
+        assert {f"{key}-upsampled" for key in published(table).key} <= labels
+    ours = {"full_framework": "framework-as_released"}
+    assert {ours.get(key, key) for key in published("table5").key} <= labels
+
+
+def test_other_students_come_with_and_without_the_module():
+    runs = study.plug_and_play(study.load("smoke", student="gcanet", plug_and_play=["aod_net"]))
+    assert [run.label for run in runs] == ["aod_net", "aod_net-affinity", "gcanet", "gcanet-affinity"]
+    assert runs[1].replace(**{k: getattr(runs[0], k) for k in ("label", "features", "teacher", "affinity_share")}) == runs[0]
+
+
+def test_a_baseline_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="baselines names 'resnet'"):
+        study.baselines(study.load("smoke", baselines=["resnet"]))
+
+
+def test_the_authors_recipe_uses_their_optimiser_and_loss():
+    settings = study.load("smoke", baseline_recipe="authors")
+    assert study.baseline(settings, "gunet_t").optimizer == "adamw"
+    assert study.baseline(settings, "ffa_net").loss == "l1"
+    assert study.baseline(settings, "dcpdn").beta1 == 0.5
+
+
+def test_lists_of_runs_need_no_torch_when_no_baseline_is_asked_for():
+    code = ("import sys, json; from dehazelib import study; s = study.load('smoke'); study.central(s); study.teachers(s);"
+            "print(json.dumps('torch' in sys.modules))")
+    assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) is False

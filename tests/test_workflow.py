@@ -1,0 +1,66 @@
+"""Set-up and workflow: one list of dependencies, a Snakefile that plans the same study on one machine and a cluster."""
+
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from dehazelib import paths
+
+PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_conda_and_pip_install_the_same_set():
+    environment = yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = [item["pip"] for item in environment if isinstance(item, dict)]
+    assert [item for item in pip if not item.startswith("--")] == PROJECT["dependencies"]
+    assert f"python{PROJECT['requires-python']}" in environment
+
+
+def test_the_lock_pins_every_dependency():
+    lines = (paths.ROOT / "requirements.lock").read_text().splitlines()
+    pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
+    names = {item.split("=")[0].split(">")[0].lower() for item in PROJECT["dependencies"]}
+    assert names <= pinned and "torch==2.13.0" in lines
+    assert not any("torchvision" in line for line in lines)
+
+
+def plan(tmp_path, *arguments):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(tmp_path),
+               "--dry-run", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def jobs(text: str, rule: str) -> int:
+    return sum(line.split() == ["rule", f"{rule}:"] or line.split() == ["localrule", f"{rule}:"]
+               for line in text.splitlines())
+
+
+def test_one_machine_plans_one_process_per_stage(tmp_path):
+    text = plan(tmp_path, "--cores", "2", "--config", "profile=smoke")
+    assert jobs(text, "notebook") == 6 and jobs(text, "runs") == 6
+
+
+def test_a_cluster_plans_one_job_per_run_unchanged(tmp_path):
+    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "runs_per_job=1")
+    assert jobs(text, "notebook") == 6 and jobs(text, "runs") > 30
+
+
+def test_four_gpus_share_each_stage(tmp_path):
+    text = plan(tmp_path, "--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
+    assert 3 * 6 <= jobs(text, "runs") <= 4 * 6
+    assert {f"CUDA_VISIBLE_DEVICES={gpu}" for gpu in range(4)} <= set(text.split())
+
+
+@pytest.mark.parametrize("setting", ["profile=huge", "data=/nowhere/at/all"])
+def test_a_wrong_setting_stops_the_plan(tmp_path, setting):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(tmp_path),
+               "--dry-run", "--cores", "1", "--config", setting]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0 and ("No profile 'huge'" in done.stderr + done.stdout or "/nowhere/at/all" in done.stderr + done.stdout)
