@@ -55,6 +55,14 @@ def test_the_profiler_counts_additions_and_multiplications_of_elements(run, prof
     assert operations(run) == (profiled, 0)
 
 
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("layer", [
+    nn.BatchNorm2d(3).eval(), nn.LeakyReLU(), nn.PReLU(), nn.Upsample(scale_factor=2, mode="bilinear"),
+    nn.Upsample(scale_factor=2, mode="bicubic")])
+def test_what_a_kernel_is_made_of_does_not_count_on_any_device(device, layer):
+    assert operations(layer.to_empty(device=device), device) == (0, 0)
+
+
 def test_a_matrix_product_counts_two_per_multiply_add():
     expected = 2 * PIXELS**2 * 3
     assert operations(lambda x: x.flatten(2).mT @ x.flatten(2)) == (expected, expected)
@@ -80,21 +88,37 @@ def test_the_size_is_that_of_the_weight_file_in_mebibytes(tmp_path):
     assert 96_007 * 4 / 2**20 < compute.size_mb(student) < 1.1 * 96_007 * 4 / 2**20  # the rest are names
 
 
-def test_latency_leaves_the_first_run_out():
+@pytest.fixture
+def seconds(monkeypatch):
+    """A clock that stands still; each call of `seconds.pass_(n)` moves it."""
+
+    class Clock:
+        now = 0.0
+
+        def pass_(self, n):
+            self.now += n
+
+    clock = Clock()
+    monkeypatch.setattr(compute.time, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_latency_is_median_minimum_and_maximum_without_the_first_run(seconds):
+    durations = iter([0.5, 0.004, 0.001, 0.003])
+    measured = compute.latency(lambda _: seconds.pass_(next(durations)), image("cpu"), repeats=3)
+    assert measured == pytest.approx((3, 1, 4)) and next(durations, None) is None
+
+
+def test_latency_stops_when_its_time_is_spent_but_measures_once(seconds):
     calls = []
 
     def run(_):
         calls.append(0)
-        time.sleep(0.2 if len(calls) == 1 else 0.002 * len(calls))
+        seconds.pass_(4)
 
-    median, low, high = compute.latency(run, image("cpu"), repeats=3)
-    assert len(calls) == 4 and 4 <= low <= median <= high < 150
-
-
-def test_latency_stops_when_its_time_is_spent_but_measures_once():
-    calls = []
-    compute.latency(calls.append, image("cpu"), repeats=100, seconds=0)
-    assert len(calls) == 2
+    assert compute.latency(run, image("cpu"), repeats=100) == (4000, 4000, 4000) and len(calls) == 3  # 10 s
+    compute.latency(run, image("cpu"), repeats=100, seconds=1)
+    assert len(calls) == 3 + 2
 
 
 def test_latency_and_memory_run_without_gradients():
