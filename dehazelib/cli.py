@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.run(options)
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, RuntimeError) as error:
         print(f"dehazelib: {error}", file=sys.stderr)
         return 1
     return 0
@@ -153,6 +153,7 @@ def score_run(options: argparse.Namespace) -> None:
     for spec in chosen([options.what], which):
         one = runs.run(which.cabinet, spec)
         data = open_data(which.data)
+        one.check_manifest(data)
         for pairs in runs.test_sets(which, data, spec):
             print(_mean_line(spec.id, one.score(pairs)))
 

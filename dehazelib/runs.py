@@ -20,7 +20,7 @@ from dehazelib.spec import Spec
 from dehazelib.study import Settings
 from dehazelib.training import LOG, WEIGHTS, Hardware, train
 
-SPEC, SCORES, PROVENANCE = "spec.yaml", "scores.csv", "provenance.json"
+SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
 
 
 class Run:
@@ -38,20 +38,24 @@ class Run:
 
         Raises DataError if the run was begun on other files than `data` holds.
         """
-        identity = self.folder / "manifest.txt"
-        if identity.exists() and identity.read_text().strip() != data.manifest:
-            raise DataError(f"{self.folder} was trained on data with manifest {identity.read_text().strip()}, this is "
-                            f"{data.manifest}. Use the same files, or remove the folder to train afresh.")
+        self.check_manifest(data)
         if self.done:
             return self
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / SPEC, self.spec.text())
-        write_text(identity, data.manifest + "\n")
+        write_text(self.folder / MANIFEST, data.manifest + "\n")
         if hardware.processes > 1:
             distributed.launch(self.folder, data.where, hardware)
         else:
             self.train_here(data, hardware)
         return self
+
+    def check_manifest(self, data: Data) -> None:
+        """Raises DataError if the run was begun on other files than these data."""
+        file = self.folder / MANIFEST
+        if file.exists() and file.read_text().strip() != data.manifest:
+            raise DataError(f"{self.folder} was trained on data with manifest {file.read_text().strip()}, this is "
+                            f"{data.manifest}. Use the same files, or remove the folder to train afresh.")
 
     def train_here(self, data: Data, hardware: Hardware) -> None:
         """Trains in this process, which may be one of several; the first one writes the provenance."""

@@ -50,7 +50,8 @@ class Spec:
     # selection, always on held-out training scenes
     validations: int = 4  # evenly spaced over the run
     validation_pairs: int = 8
-    track_test: bool = False  # also log test PSNR at each validation: what selecting on the test set would claim
+    track_test: int = 0  # also log the PSNR of so many test pairs at each validation: what selecting on the test set
+    # would claim; -1: all, 0: off
 
     # arithmetic
     precision: str = "32-true"  # Lightning Fabric's names: 32-true, bf16-mixed, 16-mixed

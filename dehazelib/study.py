@@ -34,6 +34,7 @@ class Settings:
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"]
     sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
+    sr_baseline_steps: int = 4  # of teacher_batch images
     baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
     baseline_steps: int = 4
     baseline_batch: int = 2
@@ -60,6 +61,11 @@ class Settings:
             raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
         if self.baseline_recipe not in ("common", "authors"):
             raise ValueError(f"baseline_recipe is {self.baseline_recipe!r}: use common or authors.")
+        sizes = ("seeds", "ablation_seeds", "teacher_batch", "student_batch", "baseline_batch", "devices", "num_nodes")
+        if small := [name for name in sizes if getattr(self, name) < 1]:
+            raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
+        if self.test_pairs < 0:
+            raise ValueError(f"test_pairs is {self.test_pairs}: give a number of pairs, or 0 for all.")
         object.__setattr__(self, "data", _data(self.data))
 
     @property
@@ -166,7 +172,11 @@ def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled
     """Returns one super-resolution run; by default the teacher of the full framework (460x620 -> 920x1240)."""
     seed = settings.seed if seed is None else seed
     loss = "channel_mse" if network.endswith("mc_fsrcnn") else "mse"
-    options = _recipe(settings, "teacher") | ({"lr": 1e-3} if settings.recipe == "modern" else {})
+    options = _recipe(settings, "teacher")
+    if settings.recipe == "modern":
+        options |= {"lr": 1e-2, "clip": 0.0}
+    if network in SR_BASELINES["native"]:
+        options |= {"lr": 1e-3, "steps": settings.sr_baseline_steps, "warmup": 0}
     return Spec(label=f"{network}-{target}", network=network, task="super_resolution", target=target, seed=seed,
                 loss=loss, **options)
 
@@ -225,7 +235,7 @@ def baseline(settings: Settings, name: str) -> Spec:
     from dehazelib.networks import CATALOGUE  # imports torch
 
     if name not in CATALOGUE or CATALOGUE[name].role not in ("dehazing", "zero_shot"):
-        raise ValueError(f"baselines names {name!r}, which is no dehazing network; see: dehazelib networks.")
+        raise ValueError(f"{name!r} is no dehazing network of the catalogue; see: dehazelib networks.")
     entry = CATALOGUE[name]
     spec = _budget(settings, student(settings)).replace(label=name, network=name, lr=entry.lr, clip=1.0)
     if entry.role == "zero_shot":
@@ -248,14 +258,14 @@ def plug_and_play(settings: Settings) -> list[Spec]:
 
 def _budget(settings: Settings, spec: Spec) -> Spec:
     return spec.replace(steps=settings.baseline_steps, batch=settings.baseline_batch, crop=settings.baseline_crop,
-                        warmup=0, validations=1, track_test=False)
+                        warmup=0, validations=1, validation_pairs=1, track_test=0)
 
 
 def student(settings: Settings, seed: int | None = None) -> Spec:
     """Returns the student trained alone."""
     seed = settings.seed if seed is None else seed
-    return Spec(label="student", network="student", seed=seed, track_test=settings.track_test,
-                **_recipe(settings, "student"))
+    tracked = (settings.test_pairs or -1) if settings.track_test else 0
+    return Spec(label="student", network="student", seed=seed, track_test=tracked, **_recipe(settings, "student"))
 
 
 def framework(settings: Settings, reading: str, seed: int | None = None, suffix: str = "", **changes) -> Spec:

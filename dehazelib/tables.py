@@ -51,7 +51,7 @@ DECIMALS = {"psnr": 2, "ssim": 4, "difference": 3, "best_epoch": 1, "gflops": 3,
 def super_resolution(study: Measured, number: int, target: str) -> pd.DataFrame:
     """Returns Table 1, 2, 3 or 4: the published rows, then the interpolations. target: native or upsampled."""
     columns = ["model", "key", "parameters_published", "parameters", "psnr_published", *PSNR, "epoch_published",
-               "best_epoch", *AMOUNT]
+               "best_epoch", "training_images", *AMOUNT]
     rows = published(f"table{number}").rename(columns=lambda name: f"{name}_published" if name in (
         "parameters", "psnr", "epoch") else name).to_dict("records")
     rows += [{"key": key, "model": model} for key, model in CONTROLS[target].items()]
@@ -223,7 +223,8 @@ def _ours(study: Measured, label: str) -> dict:
     ours = study.summary(label)
     if ours["status"] == "not run":
         return ours
-    return ours | {"parameters": study.of_runs(label, "parameters"), "best_epoch": study.of_runs(label, "best_epoch")}
+    return ours | {"parameters": study.of_runs(label, "parameters"), "best_epoch": study.of_runs(label, "best_epoch"),
+                   "training_images": study.training_images(label)}
 
 
 def _dehazer(study: Measured, label: str, test_set: str) -> dict:

@@ -153,7 +153,8 @@ class _State:
             "lr": learning_rate(spec, self.step - 1), "loss": loss, "validation_psnr_rgb": psnr, "minutes": self.minutes,
         }
         if spec.track_test:
-            row["test_psnr_rgb"] = mean_psnr(network, spec, next(iter(data.tests.values())))
+            test = next(iter(data.tests.values())).some(max(0, spec.track_test))
+            row["test_psnr_rgb"] = mean_psnr(network, spec, test)
         self.log.append(row | self.objective.module.measurements())
         self.losses, self.logged = 0.0, self.step
         if psnr > self.best_psnr:

@@ -19,8 +19,9 @@ ENLARGE = Spec(task="super_resolution", target="native")
 def pairs():
     """Two scenes of 32 x 40 with two haze levels each."""
     rng = np.random.default_rng(0)
-    clear, depth = rng.integers(0, 256, (2, 32, 40, 3), dtype=np.uint8), rng.random((2, 32, 40), dtype=np.float32)
-    items = [Pair(f"{scene}_{level}", scene, airlight=1.0, beta=0.5 + level) for scene in range(2) for level in (1, 2)]
+    clear = rng.integers(0, 256, (2, 32, 40, 3), dtype=np.uint8)
+    depth = rng.random((2, 32, 40), dtype=np.float32)
+    items = [Pair(f"{i}_{level}", i, airlight=1.0, beta=0.5 + level) for i in range(2) for level in (1, 2)]
     return Pairs("tiny", items, clear.__getitem__, depth.__getitem__)
 
 

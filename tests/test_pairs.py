@@ -86,7 +86,7 @@ def expected_bytes(clear, airlight, beta):
     return 255 * (clear.double().numpy() * t + airlight * (1 - t))
 
 
-# ------------------------------------------------------------------------------------------------ drawing from a set
+# -------------------------------------------------------------------------------------- drawing from a set
 
 
 def test_haze_is_the_scattering_model_rounded_to_eight_bits(tiny):
@@ -102,10 +102,11 @@ def test_a_window_cuts_image_and_depth_alike(tiny):
         hazy, clear = tiny.draw(FIXED, np.random.default_rng(seed), crop=24)
         assert hazy.shape == clear.shape == (3, 24, 24)
         np.testing.assert_allclose((hazy * 255).numpy(), expected_bytes(clear, 0.8, 1.5), atol=0.501)
-        tops = [(y, x) for y in range(9) for x in range(17) if torch.equal(whole[:, y : y + 24, x : x + 24], clear)]
-        assert len(tops) == 1
-        places |= set(tops)
-    assert {y for y, _ in places} == set(range(9)) and {x for _, x in places} >= {0, 16}  # the last ones fit, too
+        found = {(y, x) for y in range(9) for x in range(17)
+                 if torch.equal(whole[:, y : y + 24, x : x + 24], clear)}
+        assert len(found) == 1
+        places |= found
+    assert {y for y, _ in places} == set(range(9)) and {x for _, x in places} >= {0, 16}  # the last fit, too
 
 
 def test_a_window_may_be_the_whole_height_but_no_more(tiny):
@@ -143,14 +144,14 @@ def test_scenes_are_the_clear_images_once_each_named_after_their_scene():
         ("03", 3), ("7", 7), ("1399", 1399), ("1400", 1400)]
 
 
-# --------------------------------------------------------------------------------------------------------- the rooms
+# ----------------------------------------------------------------------------------------------- the rooms
 
 
 def test_the_rooms_have_their_splits_and_haze_levels(embedded):
     assert embedded.name == source("rooms") == "rooms" and list(embedded.tests) == ["rooms", "motorcycle"]
     sizes = {"train": 48, "validation": 8, "rooms": 36, "motorcycle": 3}
-    assert {k: len(p) for k, p in {"train": embedded.train, "validation": embedded.validation, **embedded.tests}.items()
-            } == sizes
+    splits = {"train": embedded.train, "validation": embedded.validation, **embedded.tests}
+    assert {name: len(pairs) for name, pairs in splits.items()} == sizes
     assert [p.beta for p in embedded.tests["rooms"].pairs[:3]] == pytest.approx([0.6, 1.0, 1.4])
     assert {p.airlight for test in embedded.tests.values() for p in test.pairs} == {1.0}
 
@@ -187,7 +188,8 @@ def test_rooms_are_made_once_and_only_in_the_cache(private_cache, monkeypatch):
     monkeypatch.setattr(rooms, "make", make)
     first, second = open_data("rooms"), open_data("rooms")
     assert made == list(rooms.SPLITS) and first.manifest == second.manifest and len(first.manifest) == 12
-    assert [p.name for p in private_cache.rglob("*") if p.is_dir()] == ["dehazelib", "rooms-v1"]  # nothing half made
+    folders = [p.name for p in private_cache.rglob("*") if p.is_dir()]
+    assert folders == ["dehazelib", "rooms-v1"]  # nothing half made
     clear = np.load(private_cache / "dehazelib/rooms-v1/train-clear.npy")
     clear[5, 0, 0, 0] ^= 1
     np.save(private_cache / "dehazelib/rooms-v1/train-clear.npy", clear)
@@ -201,7 +203,7 @@ def test_rooms_that_could_not_be_made_leave_nothing_behind(private_cache, monkey
     assert list((private_cache / "dehazelib").iterdir()) == []
 
 
-# ------------------------------------------------------------------------------------------------------ real folders
+# -------------------------------------------------------------------------------------------- real folders
 
 
 def test_nyu_frames_are_split_by_scene_and_hazed_here(nyu_root):
@@ -213,7 +215,8 @@ def test_nyu_frames_are_split_by_scene_and_hazed_here(nyu_root):
     airlight, beta = haze.its_draws(HELD_OUT)[0]
     depth = np.linspace(1000, 5000, 640).astype(np.uint16)[::-1][10:-10] / 1000  # (620,)
     t = np.exp(-beta * depth / depth.max())
-    np.testing.assert_allclose((hazy * 255).numpy(), 255 * (clear.numpy() * t + airlight * (1 - t)), atol=0.51)
+    expected = clear.numpy() * t + airlight * (1 - t)
+    np.testing.assert_allclose((hazy * 255).numpy(), 255 * expected, atol=0.51)
 
 
 def test_nyu_scenes_from_the_cache_are_those_of_the_files(nyu_root):
@@ -230,7 +233,8 @@ def test_its_pairs_are_the_files_and_validation_has_one_per_scene(its_root):
     assert [pair.name for pair in data.validation.pairs] == [f"{HELD_OUT}_1_0.81"]
     hazy, clear = data.train.draw(3)
     for ours, file in ((hazy, f"hazy/{TRAINED[1]}_2_0.82"), (clear, f"clear/{TRAINED[1]}")):
-        np.testing.assert_array_equal((ours * 255).permute(1, 2, 0), np.array(Image.open(its_root / f"ITS/{file}.png")))
+        theirs = np.array(Image.open(its_root / f"ITS/{file}.png"))
+        np.testing.assert_array_equal((ours * 255).permute(1, 2, 0), theirs)
 
 
 def test_sots_pairs_are_the_files_with_the_border_of_the_clear_ones_cut(its_root):
@@ -274,6 +278,6 @@ def test_real_images_open_and_genuine_haze_grows_with_its_level(tmp_path, privat
     assert len(quality) >= 5 and quality == sorted(quality, reverse=True)
     few = test.some(25)
     mean = np.mean([psnr_rgb(*(x[None] for x in few[i])).item() for i in range(25)])
-    assert mean == pytest.approx(11.97, abs=1.5)  # over all 500 pairs; a ground truth cut wrongly would not get here
+    assert mean == pytest.approx(11.97, abs=1.5)  # of all 500 pairs
     hazy, clear = data.train.draw(0, np.random.default_rng(0), crop=256)
     assert 5 < psnr_rgb(hazy[None], clear[None]) < 30

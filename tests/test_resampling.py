@@ -16,7 +16,7 @@ def image():
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_reduced_is_pillow_s_bicubic_filter(factor):
-    pixels = np.random.default_rng(0).integers(60, 200, (32, 40, 3), dtype=np.uint8)  # (H, W, 3); no overshoot
+    pixels = np.random.default_rng(0).integers(60, 200, (32, 40, 3), dtype=np.uint8)  # no overshoot
     small = Image.fromarray(pixels).resize((40 // factor, 32 // factor), Image.Resampling.BICUBIC)
     ours = reduced(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255, factor)[0].permute(1, 2, 0)
     np.testing.assert_allclose(ours.numpy() * 255, np.array(small), atol=1.01)  # Pillow rounds twice

@@ -115,7 +115,7 @@ def test_other_students_come_with_and_without_the_module():
 
 
 def test_a_baseline_that_does_not_exist_is_named():
-    with pytest.raises(ValueError, match="baselines names 'resnet'"):
+    with pytest.raises(ValueError, match="'resnet' is no dehazing network"):
         study.baselines(study.load("smoke", baselines=["resnet"]))
 
 

@@ -73,7 +73,7 @@ def test_the_last_printed_digit(printed, digit):
     ("student_beats_lightweight", "student", "famed_net"),
     ("plug_and_play", "aod_net-affinity", "aod_net"),
 ])
-@pytest.mark.parametrize("gain, expected", [(0.5, "reproduced"), (-0.5, "not reproduced"), (0.0, "not reproduced")])
+@pytest.mark.parametrize("gain, expected", [(30.0, "reproduced"), (-0.5, "not reproduced"), (0.0, "not reproduced")])
 def test_a_difference_is_reproduced_only_if_its_interval_lies_above_zero(tmp_path, claim, a, b, gain, expected):
     row = decided(folder(tmp_path, scores=score(a, BASE + gain) + score(b, BASE)), claim)
     assert row.verdict == expected
@@ -312,3 +312,10 @@ def test_a_claim_that_nothing_measures_is_an_error(tmp_path):
     claim["quantity"] = "psnr_of_the_moon"
     with pytest.raises(ValueError, match="psnr_of_the_moon"):
         verdict.verdict(verdict.Measured(tmp_path), claim)
+
+
+@pytest.mark.parametrize("gain, expected", [(2.0, "not reproduced"), (2.2, "reproduced")])
+def test_a_difference_must_reach_half_of_its_printed_size(tmp_path, gain, expected):
+    """The paper prints 4.2056 dB for the module's gain."""
+    scores = score("framework-as_released", BASE + gain) + score("student", BASE)
+    assert decided(folder(tmp_path, scores=scores), "affinity_gain_db").verdict == expected
