@@ -106,10 +106,22 @@ class Run:
 
     def scored(self, settings: Settings) -> bool:
         """Returns whether the run is finished and scored on as many test images as the study asks for."""
-        return self.done and (self.folder / f"scored-{settings.test_pairs}").exists()
+        return self.done and self._scored_list(settings).exists()
 
-    def mark_scored(self, settings: Settings) -> None:
-        (self.folder / f"scored-{settings.test_pairs}").touch()
+    def score_all(self, settings: Settings, data: Data) -> None:
+        """Scores the run on every test image that the study asks for, and notes which these are."""
+        images = {pairs.name: self.score(pairs).image.tolist() for pairs in test_sets(settings, data, self.spec)}
+        write_text(self._scored_list(settings), json.dumps(images) + "\n")
+
+    def study_scores(self, settings: Settings) -> pd.DataFrame:
+        """Returns the scores on the images that the study asks for, out of all that there are."""
+        wanted = {(test_set, image) for test_set, images in json.loads(self._scored_list(settings).read_text()).items()
+                  for image in images}
+        rows = self.scores()
+        return rows[[key in wanted for key in zip(rows.test_set, rows.image)]]
+
+    def _scored_list(self, settings: Settings) -> Path:
+        return self.folder / f"scored-{settings.test_pairs}.json"
 
     def log(self) -> pd.DataFrame:
         """Returns the learning curve, one row per validation."""
@@ -175,9 +187,7 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
             one.train(data, hardware(settings))
             if distributed.rank() > 0:
                 continue
-            for pairs in test_sets(settings, data, spec):
-                one.score(pairs)
-            one.mark_scored(settings)
+            one.score_all(settings, data)
         result.append(one)
     return [one for one in result if one.spec in specs]
 
@@ -200,7 +210,8 @@ def collect(settings: Settings) -> None:
     runs = [one for spec in study.every(settings) if (one := run(settings.cabinet, spec)).scored(settings)]
     if not runs:
         raise FileNotFoundError(f"{settings.cabinet} holds no finished run of the study {settings.name}.")
-    write_csv(pd.concat([_identity(one).merge(one.scores(), how="cross") for one in runs]), settings.folder / "scores.csv")
+    rows = [_identity(one).merge(one.study_scores(settings), how="cross") for one in runs]
+    write_csv(pd.concat(rows), settings.folder / "scores.csv")
     write_csv(pd.DataFrame([_summary(one) for one in runs]), settings.folder / "runs.csv")
     logs = [pd.concat([_identity(one)[["run", "label", "seed"]].merge(one.log(), how="cross")]) for one in runs
             if not isinstance(one, Control)]
