@@ -66,6 +66,10 @@ def one_seed(m: Measurement, claim: pd.Series) -> None:
     """none, with one seed the interval cannot tell a better training from a luckier one; run two or more"""
 
 
+def unlike_budgets(m: Measurement, claim: pd.Series) -> None:
+    """none, the runs compared were trained on different numbers of images"""
+
+
 def decided(holds: bool, text: str) -> Callable[[Measurement, pd.Series], bool]:
     """Returns the rule described by `text`, already applied to the rows by the measuring function."""
     def rule(m: Measurement, claim: pd.Series) -> bool:
@@ -97,7 +101,11 @@ def last_digit(printed: str) -> float:
 
 
 def seeds_rule(study: Measured, labels: Iterable[str], rule: Callable) -> Callable:
-    """Returns `rule`, or one_seed if a label of a comparison was trained with one seed only."""
+    """Returns `rule`, or the reason why a comparison of these labels decides nothing: one seed, or unlike budgets."""
+    labels = list(labels)
+    budgets = {images for images in map(study.training_images, labels) if not math.isnan(images)}
+    if len(budgets) > 1:
+        return unlike_budgets
     return one_seed if min(study.summary(label)["seeds"] for label in labels) < 2 else rule
 
 
