@@ -19,6 +19,7 @@ from dehazelib.statistics import mean_interval
 WIDTH = 9.5  # inches, what a notebook shows without shrinking
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an error overlay
 NAMES = {
+    "gflops": "GFLOPs at 460x620 (2 x multiply-adds)",
     "images": "training images seen",
     "validation_psnr_rgb": "validation PSNR (dB)",
     "test_psnr_rgb": "test PSNR (dB)",
@@ -189,20 +190,21 @@ def scores_by_label(scores: pd.DataFrame) -> Figure:
     return fig
 
 
-def pareto(table5: pd.DataFrame) -> Figure:
-    """Returns PSNR against parameters: as published (hollow), and as measured (filled, 95 % intervals).
+def pareto(table5: pd.DataFrame, cost: str = "parameters") -> Figure:
+    """Returns PSNR against a cost: as published (hollow), and as measured (filled, 95 % intervals).
 
     table5: rows of one test set: model, key, parameters, psnr_published, psnr_rgb, psnr_low, psnr_high (dB),
       and parameters_published where published counts differ. A row without a PSNR is left out of that panel;
-      one without parameters (0 or empty), like the hazy input, becomes a line.
+      one without cost (0 or empty), like the hazy input, becomes a line.
+    cost: "parameters", or "gflops" if the table has that column.
     """
-    columns = ["model", "key", "parameters", "psnr_published", "psnr_rgb", "psnr_low", "psnr_high"]
+    columns = ["model", "key", cost, "psnr_published", "psnr_rgb", "psnr_low", "psnr_high"]
     _require(table5, columns, "pareto")
     _one_test_set(table5[table5["psnr_rgb"].notna()], "pareto")
     fig, axes = _subplots(1, 2, 5.2)
-    size = "parameters_published" if "parameters_published" in table5 else "parameters"
+    size = f"{cost}_published" if f"{cost}_published" in table5 else cost
     _pareto_panel(fig, axes[0], table5, size, "psnr_published", title="published (RESIDE SOTS-indoor)")
-    _pareto_panel(fig, axes[1], table5, "parameters", "psnr_rgb", title="this study")
+    _pareto_panel(fig, axes[1], table5, cost, "psnr_rgb", title="this study")
     return fig
 
 
@@ -213,7 +215,7 @@ def _pareto_panel(fig: Figure, ax: Axes, table5: pd.DataFrame, size: str, psnr: 
     limits = _limits(sized, psnr, "psnr_low", "psnr_high") if measured else np.zeros((2, len(sized)))
     face = "C0" if measured else "white"
     ax.errorbar(sized[size], sized[psnr], limits, fmt="o", mfc=face, mew=1.6, capsize=3 * measured)
-    ax.set(xscale="log", xlabel="parameters", ylabel="PSNR (dB)", title=title)
+    ax.set(xscale="log", xlabel=NAMES.get(size, "parameters"), ylabel="PSNR (dB)", title=title)
     ax.margins(0.16, 0.1)
     for name, value in unsized[["model", psnr]].itertuples(index=False):
         ax.axhline(value, color="#555555", ls="--", lw=1)

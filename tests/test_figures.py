@@ -207,6 +207,14 @@ def test_a_method_without_parameters_is_a_line_whether_zero_or_empty():
     assert [12.0, 12.0] in [list(line.get_ydata()) for line in ours.lines]
 
 
+def test_the_pareto_figure_can_show_compute_instead_of_parameters():
+    table = table5().assign(gflops=lambda t: t.parameters / 1e3)
+    axes = figures.pareto(table, cost="gflops").axes
+    assert all(ax.get_xlabel().startswith("GFLOPs") and ax.get_xscale() == "log" for ax in axes)
+    with pytest.raises(ValueError, match="gflops"):
+        figures.pareto(table5(), cost="gflops")
+
+
 def test_names_in_the_pareto_figure_do_not_overlap():
     names = [f"network {i}" for i in range(6)]
     close = pd.concat([table5().iloc[[0]]] * 6).assign(model=names, psnr_published=19.0)
