@@ -1,6 +1,7 @@
 """ZID: zero-shot image dehazing. Three untrained networks are fitted to each hazy image."""
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 
 import torch
@@ -165,8 +166,7 @@ class ZID(nn.Module):
     def forward(self, hazy: Tensor) -> Tensor:
         results = []
         for image in hazy.split(1):
-            for _, transmission, airlight in self.fit(image):
-                pass  # only the last step counts
+            _, transmission, airlight = deque(self.fit(image), maxlen=1)[0]  # only the last step counts
             results.append(recover(image, transmission, airlight))
         return torch.cat(results)
 
