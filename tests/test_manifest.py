@@ -6,7 +6,8 @@ import os
 import pandas as pd
 import pytest
 
-from dehazelib.data.manifest import cache_folder, manifest, manifest_id
+from dehazelib import paths
+from dehazelib.data.manifest import manifest, manifest_id
 
 module = importlib.import_module("dehazelib.data.manifest")
 
@@ -99,10 +100,10 @@ def test_cache_keeps_other_roots_and_leaves_no_partial_file(files, hashed, tmp_p
 
 def test_cache_lies_in_the_users_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "dehazelib"
+    assert paths.cache() == tmp_path / "dehazelib"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home/.cache/dehazelib"
+    assert paths.cache() == tmp_path / "home/.cache/dehazelib"
 
 
 def test_data_linked_into_the_root_are_named_by_their_place_there(files, tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dehazelib import paths
+
 COLUMNS = ["name", "bytes", "sha256"]
 
 
@@ -16,12 +18,12 @@ def manifest(files: Iterable[Path], root: Path | str, cache: Path | str | None =
     """Returns a DataFrame with the columns name, bytes and sha256, one row per file, sorted by name.
 
     files: paths below root. root: folder that names are relative to (with "/" on every system).
-    cache: folder of the hash cache, default `cache_folder()`. A file is hashed again when its size or its
+    cache: folder of the hash cache, default `paths.cache()`. A file is hashed again when its size or its
     time of change differs, so that a second call reads no file contents. A damaged cache is built anew.
     Raises FileNotFoundError for an absent file, ValueError for a file outside root or given twice.
     """
     root = Path(os.path.abspath(root))  # not resolve(): data may be linked into the root from elsewhere
-    cache_file = Path(cache or cache_folder()) / "sha256.json"
+    cache_file = Path(cache or paths.cache()) / "sha256.json"
     known = _load(cache_file)
     fresh, rows = {}, []
     for path in (Path(os.path.abspath(f)) for f in files):
@@ -49,11 +51,6 @@ def manifest_id(table: pd.DataFrame) -> str:
     """
     csv = table[COLUMNS].sort_values("name").to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(csv.encode()).hexdigest()[:12]
-
-
-def cache_folder() -> Path:
-    """Returns the user's cache folder for this package: $XDG_CACHE_HOME/dehazelib, or ~/.cache/dehazelib."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dehazelib"
 
 
 def _sha256(path: Path) -> str:
