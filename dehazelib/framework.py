@@ -8,7 +8,7 @@ from dehazelib.objectives import LOSSES, Objective
 from dehazelib.resampling import reduced
 
 POOL = 0.25  # of the input image's resolution
-MEASURE_EVERY = 10  # steps between measurements of the two gradients
+MEASURE_EVERY = 20  # steps between measurements of the two gradients
 
 
 class Framework(Objective):

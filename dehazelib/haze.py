@@ -52,6 +52,11 @@ def add_haze(clear: Array, transmission: Array, airlight: Array | float) -> Arra
     return clear * transmission + airlight * (1 - transmission)
 
 
+def add_haze_8_bit(clear: Array, transmission: Array, airlight: Array | float) -> Array:
+    """Returns add_haze(...) rounded to the 256 levels that an image file holds, still in [0, 1]."""
+    return (add_haze(clear, transmission, airlight) * 255).round() / 255
+
+
 def remove_haze(hazy: Array, transmission: Array, airlight: Array | float, floor: float = 0.1) -> Array:
     """Returns the clear image (hazy - airlight) / max(t, floor) + airlight, not clamped.
 

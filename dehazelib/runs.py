@@ -59,7 +59,8 @@ class Run:
 
     def train_here(self, data: Data, hardware: Hardware) -> None:
         """Trains in this process, which may be one of several; the first one writes the provenance."""
-        cost = train(self.spec, data, self.folder, self.teacher(), hardware)
+        start = load_file(find(self.cabinet, self.spec.start).folder / WEIGHTS) if self.spec.start else None
+        cost = train(self.spec, data, self.folder, self.teacher(), hardware, start)
         facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **cost, **provenance.environment()}
         if distributed.rank() == 0:
             write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
@@ -92,8 +93,7 @@ class Run:
         wanted = task_pairs(self.spec, pairs)
         missing = [pair for pair in wanted.pairs if pair.name not in have]
         if missing:
-            rest = Pairs(pairs.name, missing, pairs.clear, pairs.depth, pairs.hazy)
-            new = scores(self.network(), self.spec, rest)
+            new = scores(self.network(), self.spec, pairs.only(missing))
             known = pd.concat([known, new]) if len(known) else new
             write_csv(known, self.folder / SCORES)
         names = {pair.name for pair in wanted.pairs}
@@ -106,15 +106,21 @@ class Run:
 
     def scored(self, settings: Settings) -> bool:
         """Returns whether the run is finished and scored on as many test images as the study asks for."""
+        if not study.is_scored(self.spec):
+            return self.done
         return self.done and self._scored_list(settings).exists()
 
     def score_all(self, settings: Settings, data: Data) -> None:
         """Scores the run on every test image that the study asks for, and notes which these are."""
+        if not study.is_scored(self.spec):
+            return
         images = {pairs.name: self.score(pairs).image.tolist() for pairs in test_sets(settings, data, self.spec)}
         write_text(self._scored_list(settings), json.dumps(images) + "\n")
 
     def study_scores(self, settings: Settings) -> pd.DataFrame:
         """Returns the scores on the images that the study asks for, out of all that there are."""
+        if not study.is_scored(self.spec):
+            return self.scores().iloc[:0]
         wanted = {(test_set, image) for test_set, images in json.loads(self._scored_list(settings).read_text()).items()
                   for image in images}
         rows = self.scores()
@@ -178,7 +184,7 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
     Finished runs are only loaded; the data are opened only if something is missing.
     """
     known = {spec.id: spec for spec in study.every(settings)}
-    needed = [known[spec.teacher] for spec in specs if spec.teacher in known]
+    needed = [known[name] for spec in specs for name in (spec.teacher, spec.start) if name in known]
     result = []
     for spec in dict.fromkeys([*needed, *specs]):
         one = run(settings.cabinet, spec)
@@ -199,7 +205,8 @@ def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
 
 
 def hardware(settings: Settings) -> Hardware:
-    return Hardware(settings.accelerator, settings.devices, settings.num_nodes, settings.workers)
+    return Hardware(settings.accelerator, settings.devices, settings.num_nodes, settings.workers,
+                    resident=settings.resident)
 
 
 def collect(settings: Settings) -> None:

@@ -31,9 +31,11 @@ class Spec:
     teacher_input: str = "native"  # native (HR teacher: image -> twice its size), half (LR teacher: half size -> image)
 
     # optimisation
+    start: str = ""  # id of the run whose weights to start from; empty: fresh ones
     steps: int = 100
     batch: int = 4
     crop: int = 64  # pixels; 0: whole images
+    reduce: int = 1  # train on images averaged over so many pixels each way, before cropping; scores are at full size
     augment: str = "flip"  # none, flip, flip_rotate (crops only), released (black bars, see data/stream.py)
     optimizer: str = "adam"  # adam, adamw
     beta1: float = 0.9
@@ -84,8 +86,8 @@ class Spec:
             raise ValueError("Spec.teacher and Spec.features go together: the affinity module needs both.")
         if self.features != "none" and self.loss == "objective":
             raise ValueError("Spec.loss is 'objective', the network authors' own: the affinity module needs a plain loss.")
-        if min(self.steps, self.batch, self.validations, self.validation_pairs) < 1:
-            raise ValueError("Spec.steps, batch, validations and validation_pairs must be at least 1.")
+        if min(self.steps, self.batch, self.reduce, self.validations, self.validation_pairs) < 1:
+            raise ValueError("Spec.steps, batch, reduce, validations and validation_pairs must be at least 1.")
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ class Settings:
     data: str = "rooms"  # rooms (embedded), or the folder that holds RESIDE and/or NYU Depth v2; may name $DEHAZE_DATA
     seed: int = 0  # first seed
     seeds: int = 1  # number of seeds of the central comparison
-    ablation_seeds: int = 1  # number of seeds of the teachers, controls and Tables 6 to 8
+    control_seeds: int = 1  # number of seeds of the controls
+    ablation_seeds: int = 1  # number of seeds of the teachers and Tables 6 to 8
+    ablations: list = field(default_factory=lambda: ["lr", "w0.50", "w0.75", "l1", "kl"])  # rows of Tables 6, 7, 8 to train
     recipe: str = "modern"  # modern, paper, released: see RECIPES
     readings: list = field(default_factory=lambda: ["as_released"])  # of the paper, for Tables 6 to 8
     teacher_steps: int = 12
@@ -30,6 +33,9 @@ class Settings:
     student_steps: int = 12
     student_batch: int = 4
     student_crop: int = 48  # pixels; 0: whole images
+    student_reduce: int = 1  # train on images averaged over so many pixels each way; scores are at full size
+    search: dict = field(default_factory=dict)  # name -> changes to the student's specification; compared on validation scenes
+    best: list = field(default_factory=list)  # phases of the longest run, each a dict of changes; each goes on from the one before
     student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"]
@@ -51,7 +57,8 @@ class Settings:
     accelerator: str = "auto"  # auto, cpu, cuda, mps
     devices: int = 1  # processes per node
     num_nodes: int = 1
-    workers: int = 0  # data loading processes
+    workers: int = 0  # data loading processes, where the scenes are not held on the device
+    resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
 
     def __post_init__(self):
         check(dataclasses.asdict(self), f"profile {self.profile}")
@@ -111,6 +118,9 @@ BASELINES = (  # Table 5, and after it today's light alternatives
 INTERPOLATIONS = {"native": ("bilinear", "bicubic", "bilinear_x4", "bicubic_x4"), "upsampled": ("bilinear", "bicubic")}
 TEACHER = "dsc_mc_fsrcnn"
 ADAPTIVE_SHARE = 0.1
+PAPER_WEIGHT = 0.25  # w_FA, Table 7
+SEARCH = "search-"  # how the labels of the search's runs begin
+IMAGE, BATCH = (460, 620), 2  # of the paper's training; its w_FA belongs to them
 
 
 def load(profile: str, **changes) -> Settings:
@@ -197,7 +207,7 @@ def central(settings: Settings) -> list[Spec]:
 def controls(settings: Settings) -> list[Spec]:
     """Returns what the paper lacks: adaptive weight, bilinear upsampling as teacher, untrained teacher, hazy input."""
     runs = [Spec(label="hazy", network="hazy", data=settings.source)]
-    for seed in _seeds(settings, settings.ablation_seeds):
+    for seed in _seeds(settings, settings.control_seeds):
         for reading in READINGS:
             runs.append(framework(settings, reading, seed, "adaptive", affinity_share=ADAPTIVE_SHARE))
         for name, substitute in (("bilinear", "bilinear"), ("untrained", f"untrained:{TEACHER}")):
@@ -216,8 +226,10 @@ def ablations(settings: Settings) -> list[Spec]:
         "l1": {"distance": "l1"},
         "kl": {"distance": "kl"},
     }
-    return [framework(settings, reading, seed, suffix, **change) for reading in settings.readings
-            for suffix, change in changes.items() for seed in _seeds(settings, settings.ablation_seeds)]
+    if unknown := set(settings.ablations) - set(changes):
+        raise ValueError(f"ablations has {', '.join(sorted(map(str, unknown)))}: use {', '.join(changes)}.")
+    return [framework(settings, reading, seed, suffix, **changes[suffix]) for reading in settings.readings
+            for suffix in settings.ablations for seed in _seeds(settings, settings.ablation_seeds)]
 
 
 def baselines(settings: Settings) -> list[Spec]:
@@ -271,8 +283,48 @@ def student(settings: Settings, seed: int | None = None) -> Spec:
 def framework(settings: Settings, reading: str, seed: int | None = None, suffix: str = "", **changes) -> Spec:
     """Returns the student trained in the full framework, in one reading of the paper. Equation (15)."""
     options = {"teacher": teacher(settings).id, **READINGS[reading], **changes}
+    weight = options.get("affinity_weight", PAPER_WEIGHT)
+    options["affinity_weight"] = weight * _released_strength(settings) if options["distance"] == "l2_norm" else weight
     label = "-".join(filter(None, ("framework", reading, suffix)))
     return student(settings, seed).replace(label=label, **options)
+
+
+def search(settings: Settings) -> list[Spec]:
+    """Returns the runs of the search for a recipe; they are compared on validation scenes and never scored on a test set."""
+    return [_changed(settings, student(settings), changes).replace(label=f"{SEARCH}{name}")
+            for name, changes in settings.search.items()]
+
+
+def best(settings: Settings) -> list[Spec]:
+    """Returns the phases of the longest run of the student alone; the last one is labelled student-best."""
+    runs = []
+    for i, changes in enumerate(settings.best, 1):
+        label = "student-best" if i == len(settings.best) else f"student-best-phase{i}"
+        run = _changed(settings, student(settings), changes).replace(label=label, start=runs[-1].id if runs else "")
+        runs.append(run)
+    return runs
+
+
+def _changed(settings: Settings, spec: Spec, changes: dict) -> Spec:
+    """Returns the specification with changes; the warm-up keeps its share of the steps unless it is given."""
+    share = RECIPES[settings.recipe].get("warmup_share", 0)
+    return spec.replace(**{"warmup": round(share * changes.get("steps", spec.steps)), **changes})
+
+
+def is_scored(spec: Spec) -> bool:
+    """Returns whether a run is for the test sets; those of the search are not."""
+    return not spec.label.startswith(SEARCH)
+
+
+def _released_strength(settings: Settings) -> float:
+    """Returns what w_FA of the released norm is multiplied by, so that it pushes on these images as on the paper's.
+
+    A norm over a batch of B images, divided by N^2, falls like sqrt(B) / N, N the pooled pixels: on 64-pixel windows the
+    released term would otherwise be about 70 times as strong as on whole images. 1 for the paper's images and batch.
+    """
+    sides = [settings.student_crop or side // settings.student_reduce for side in IMAGE]
+    pixels, paper = (height // 4 * (width // 4) for height, width in (sides, IMAGE))
+    return pixels / paper * math.sqrt(BATCH / settings.student_batch)
 
 
 STAGES = {  # in order: what comes later may need what comes before
@@ -282,6 +334,8 @@ STAGES = {  # in order: what comes later may need what comes before
     "ablations": ablations,
     "baselines": baselines,
     "plug_and_play": plug_and_play,
+    "search": search,
+    "best": best,
 }
 
 
@@ -302,6 +356,7 @@ def _recipe(settings: Settings, role: str) -> dict:
     options |= {"decay_steps": epochs * EPOCH_IMAGES[settings.source] // batch, "warmup": round(share * steps)}
     return options | {
         "data": settings.source, "steps": steps, "batch": batch, "crop": crop, "train_scenes": settings.train_scenes,
+        "reduce": settings.student_reduce if role == "student" else 1,
         "validations": settings.validations, "validation_pairs": settings.validation_pairs,
         "precision": settings.precision,
     }

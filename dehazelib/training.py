@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from dehazelib import networks
 from dehazelib.data.pairs import Data
+from dehazelib.data.resident import Resident, fits
 from dehazelib.data.stream import Shard, Stream
 from dehazelib.evaluation import mean_psnr
 from dehazelib.files import write_csv
@@ -37,7 +39,8 @@ class Hardware:
     accelerator: str = "auto"  # auto, cpu, cuda, mps
     devices: int = 1  # processes per node
     num_nodes: int = 1
-    workers: int = 0  # data loading processes per training process
+    workers: int = 0  # data loading processes per training process, where the scenes are not held on the device
+    resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
     checkpoint_seconds: float = float(os.environ.get("DEHAZE_CHECKPOINT_SECONDS", 30))  # at most this much work is lost
 
     @property
@@ -68,19 +71,21 @@ def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None) 
                      weight=spec.affinity_weight, share=spec.affinity_share, teacher_input=spec.teacher_input)
 
 
-def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware()) -> dict:
+def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware(),
+          weights: dict[str, Tensor] | None = None) -> dict:
     """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`.
 
+    weights: the network's state to start from; None: fresh weights from the seed.
     Returns {"minutes": training time over all resumptions, "peak_memory_mb": of this process}. The weights kept are those
     with the highest mean PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
     """
     fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, num_nodes=hardware.num_nodes,
                     precision=spec.precision)
     fabric.launch()
-    state = _State(spec, fabric, teacher)
+    state = _State(spec, fabric, teacher, weights)
     if (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
-    loader = _loader(spec, data, state, fabric, hardware)
+    loader = batches(spec, data, state.step, fabric, hardware, getattr(state.network, "scale", 2))
     marks = {round(spec.steps * (i + 1) / spec.validations) for i in range(spec.validations)}
     started = saved = time.monotonic()
     bar = tqdm(loader, spec.id, initial=state.step, total=spec.steps, unit="step", disable=not sys.stderr.isatty())
@@ -103,13 +108,17 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
 class _State:
     """Everything that changes during training."""
 
-    def __init__(self, spec: Spec, fabric: Fabric, teacher: nn.Module | None):
+    def __init__(self, spec: Spec, fabric: Fabric, teacher: nn.Module | None, weights: dict[str, Tensor] | None = None):
         torch.manual_seed(spec.seed)
         layout = torch.channels_last if spec.channels_last else torch.contiguous_format
-        network = networks.build(spec.network).to(memory_format=layout)
+        network = networks.build(spec.network)
+        if weights is not None:
+            network.load_state_dict(weights)
+        network = network.to(memory_format=layout)
         whole = objective(spec, network, teacher)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
-        optimizers = [kind(group, lr=spec.lr, betas=(spec.beta1, spec.beta2), weight_decay=spec.weight_decay)
+        fused = fabric.device.type in ("cpu", "cuda") and spec.precision != "16-mixed"  # there it cannot clip
+        optimizers = [kind(group, lr=spec.lr, betas=(spec.beta1, spec.beta2), weight_decay=spec.weight_decay, fused=fused)
                       for group in whole.groups()]
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema)) if spec.ema else None
         self.objective, *self.optimizers = fabric.setup(whole, *optimizers)
@@ -194,9 +203,11 @@ class _State:
             self.average.load_state_dict(part("average/"))
         for i, optimizer in enumerate(self.optimizers):
             whole, state = optimizer.state_dict(), {}
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             for name, value in part(f"optimizer/{i}/").items():
                 p, key = name.split("/")
-                state.setdefault(int(p), {})[key] = value
+                like = parameters[int(p)]  # a fused optimiser needs its moments in the parameter's memory layout
+                state.setdefault(int(p), {})[key] = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
             optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
         self.losses = tensors["losses"].to(next(self.objective.parameters()).device)
         self.step, self.logged = numbers["step"], numbers["logged"]
@@ -208,11 +219,18 @@ class _State:
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _loader(spec: Spec, data: Data, state: _State, fabric: Fabric, hardware: Hardware) -> DataLoader:
-    stream = Stream(spec, data.train, getattr(state.objective.module.network, "scale", 2))
-    shard = Shard(spec, state.step, fabric.global_rank, fabric.world_size)
-    loader = DataLoader(stream, spec.batch // fabric.world_size, sampler=shard, num_workers=hardware.workers,
-                        pin_memory=fabric.device.type == "cuda")
+def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardware, scale: int = 2) -> Iterable:
+    """Returns the (input, target) batches of a run from step `start`, on the device: the same samples in either way.
+
+    Made on the device where the scenes are decoded and fit there; otherwise loaded, ahead of time with workers > 0.
+    """
+    stream = Stream(spec, data.train, scale)
+    shard = Shard(spec, start, fabric.global_rank, fabric.world_size)
+    size = spec.batch // fabric.world_size
+    if hardware.resident and fits(stream, fabric.device):
+        return Resident(stream, fabric.device).batches(shard, size)
+    loader = DataLoader(stream, size, sampler=shard, num_workers=hardware.workers, pin_memory=fabric.device.type == "cuda",
+                        persistent_workers=hardware.workers > 0, prefetch_factor=4 if hardware.workers else None)
     return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
 

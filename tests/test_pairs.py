@@ -99,7 +99,7 @@ def test_haze_is_the_scattering_model_rounded_to_eight_bits(tiny):
 def test_a_window_cuts_image_and_depth_alike(tiny):
     whole, places = tiny[FIXED][1], set()
     for seed in range(30):
-        hazy, clear = tiny.draw(FIXED, np.random.default_rng(seed), crop=24)
+        hazy, clear = tiny.render(tiny.decide(FIXED, np.random.default_rng(seed), crop=24))
         assert hazy.shape == clear.shape == (3, 24, 24)
         np.testing.assert_allclose((hazy * 255).numpy(), expected_bytes(clear, 0.8, 1.5), atol=0.501)
         found = {(y, x) for y in range(9) for x in range(17)
@@ -110,24 +110,24 @@ def test_a_window_cuts_image_and_depth_alike(tiny):
 
 
 def test_a_window_may_be_the_whole_height_but_no_more(tiny):
-    assert tiny.draw(FIXED, np.random.default_rng(0), crop=32)[0].shape == (3, 32, 32)
+    assert tiny.render(tiny.decide(FIXED, np.random.default_rng(0), crop=32))[0].shape == (3, 32, 32)
     with pytest.raises(ValueError, match="33-pixel window from 0_1 of 32x40: use a smaller crop"):
-        tiny.draw(FIXED, np.random.default_rng(0), crop=33)
+        tiny.render(tiny.decide(FIXED, np.random.default_rng(0), crop=33))
 
 
 def test_fixed_haze_needs_no_generator_and_repeats(tiny):
-    assert torch.equal(tiny[FIXED][0], tiny.draw(FIXED, np.random.default_rng(3))[0])
+    assert torch.equal(tiny[FIXED][0], tiny.render(tiny.decide(FIXED, np.random.default_rng(3)))[0])
 
 
 def test_drawn_haze_depends_on_the_generator_alone(tiny):
-    one, again, other = (tiny.draw(DRAWN, np.random.default_rng(seed))[0] for seed in (0, 0, 1))
+    one, again, other = (tiny.render(tiny.decide(DRAWN, np.random.default_rng(seed)))[0] for seed in (0, 0, 1))
     assert torch.equal(one, again) and not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("index, crop", [(DRAWN, 0), (FIXED, 16)])
 def test_what_is_drawn_needs_a_generator(tiny, index, crop):
     with pytest.raises(ValueError, match=f"{tiny.pairs[index].name} .*pass a random generator"):
-        tiny.draw(index, None, crop)
+        tiny.render(tiny.decide(index, None, crop))
 
 
 def test_some_are_spread_evenly_from_the_first_to_the_last():
@@ -231,7 +231,7 @@ def test_its_pairs_are_the_files_and_validation_has_one_per_scene(its_root):
     assert data.name == source(str(its_root)) == "its"
     assert [pair.name for pair in data.train.pairs] == [f"{k}_{d}_0.8{d}" for k in TRAINED for d in (1, 2)]
     assert [pair.name for pair in data.validation.pairs] == [f"{HELD_OUT}_1_0.81"]
-    hazy, clear = data.train.draw(3)
+    hazy, clear = data.train.render(data.train.decide(3))
     for ours, file in ((hazy, f"hazy/{TRAINED[1]}_2_0.82"), (clear, f"clear/{TRAINED[1]}")):
         theirs = np.array(Image.open(its_root / f"ITS/{file}.png"))
         np.testing.assert_array_equal((ours * 255).permute(1, 2, 0), theirs)
@@ -279,5 +279,5 @@ def test_real_images_open_and_genuine_haze_grows_with_its_level(tmp_path, privat
     few = test.some(25)
     mean = np.mean([psnr_rgb(*(x[None] for x in few[i])).item() for i in range(25)])
     assert mean == pytest.approx(11.97, abs=1.5)  # of all 500 pairs
-    hazy, clear = data.train.draw(0, np.random.default_rng(0), crop=256)
+    hazy, clear = data.train.render(data.train.decide(0, np.random.default_rng(0), crop=256))
     assert 5 < psnr_rgb(hazy[None], clear[None]) < 30

@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dehazelib.data.pairs import Pair, Pairs
-from dehazelib.data.stream import Shard, Stream, augmented
+from dehazelib.data.pairs import Frames, Pair, Pairs
+from dehazelib.data.resident import Resident, fits
+from dehazelib.data.stream import Shard, Stream, turned
 from dehazelib.resampling import super_resolution_pair
 from dehazelib.spec import Spec
 
@@ -25,20 +26,6 @@ def pairs():
 
 def scene_of(sample) -> int:
     return round(sample[1][2, 0, 0].item() * 255)
-
-
-class Always:
-    """A random generator that flips or not, and turns by so many right angles."""
-
-    def __init__(self, flip: bool, turns: int):
-        self.flip, self.turns = flip, turns
-
-    def random(self):
-        return 0.0 if self.flip else 0.999
-
-    def integers(self, n):
-        assert n == 4
-        return self.turns
 
 
 def test_a_sample_depends_on_the_seed_and_its_number_alone(pairs):
@@ -126,29 +113,71 @@ def test_super_resolution_takes_each_clear_scene_once_an_epoch(pairs, target, sc
 @pytest.mark.parametrize("height, width", [(46, 62), (62, 46), (9, 5), (16, 16)])
 def test_released_turns_are_those_of_pillow_without_a_larger_canvas(turns, height, width):
     pixels = np.random.default_rng(0).integers(1, 256, (height, width, 3), dtype=np.uint8)  # nothing black
-    turned = augmented(torch.from_numpy(pixels).permute(2, 0, 1), "released", Always(False, turns))
-    ours = turned.permute(1, 2, 0).numpy()
+    ours = turned(torch.from_numpy(pixels).permute(2, 0, 1), turns).permute(1, 2, 0).numpy()
     np.testing.assert_array_equal(ours, np.array(Image.fromarray(pixels).rotate(90 * turns)))
     black = (ours == 0).all(-1).sum()
     bars = height * width - min(height, width) ** 2
     assert black == (bars if turns % 2 else 0)  # at 90 and 270 degrees
 
 
-def test_a_flip_mirrors_left_and_right_of_all_images_alike():
-    images = torch.rand(2, 3, 4, 6)
-    assert torch.equal(augmented(images, "flip", Always(True, 1)), images.flip(-1))
-    assert torch.equal(augmented(images, "flip", Always(False, 1)), images)
-    assert torch.equal(augmented(images, "none", None), images)
+@pytest.mark.parametrize("augment, views", [("none", 1), ("flip", 2), ("flip_rotate", 8), ("released", 8)])
+def test_augmentation_reaches_all_views_of_a_square_and_no_others(augment, views):
+    image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    fixed = Pairs("one", [Pair("0", 0, airlight=1.0, beta=1.0)], image.__getitem__, lambda scene: np.ones((16, 16), np.float32))
+    stream = Stream(SPEC.replace(augment=augment), fixed)
+    seen = {stream[k][1].numpy().tobytes() for k in range(100)}
+    clear = torch.from_numpy(image[0]).permute(2, 0, 1).float() / 255
+    possible = [torch.rot90(x, k, (1, 2)) for x in (clear, clear.flip(-1)) for k in range(4)]
+    assert len(seen) == views and seen <= {x.numpy().tobytes() for x in possible}
 
 
-def test_flip_rotate_reaches_all_eight_views_of_a_square():
-    image = torch.arange(9.0).view(1, 3, 3)
-    rng = np.random.default_rng(0)
-    views = {augmented(image, "flip_rotate", rng).numpy().tobytes() for _ in range(200)}
-    assert len(views) == 8
-
-
-@pytest.mark.parametrize("turns", range(4))
-def test_flip_rotate_refuses_whatever_is_not_square(turns):
+def test_flip_rotate_refuses_whole_images(pairs):
     with pytest.raises(ValueError, match="flip_rotate needs square crops: set crop"):
-        augmented(torch.rand(3, 4, 6), "flip_rotate", Always(False, turns))
+        Stream(SPEC.replace(augment="flip_rotate", crop=0), pairs)
+
+
+@pytest.fixture
+def decoded():
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (SCENES, 24, 32, 3), dtype=np.uint8)
+    depths = rng.integers(0, 65536, (SCENES, 24, 32), dtype=np.uint16)
+    depths[:, 0, 0] = 65535
+    items = [Pair(str(i + 100), i + 100) for i in reversed(range(SCENES))]
+    return Pairs.of_frames("decoded", items, Frames(images, depths, {i + 100: i for i in range(SCENES)}))
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"crop": 0}, {"augment": "none"}, {"augment": "flip_rotate"}, {"augment": "released", "crop": 0},
+    {"reduce": 2, "crop": 8}, {"train_scenes": 3}, {"task": "super_resolution", "target": "native"},
+    {"task": "super_resolution", "target": "upsampled", "crop": 0},
+])
+def test_batches_made_on_the_device_hold_the_samples_of_the_loader(decoded, changes):
+    stream = Stream(SPEC.replace(**changes), decoded)
+    for start in (0, 9):
+        numbers = list(range(start, start + 4))
+        inputs, target = Resident(stream).batch(numbers)
+        samples = [stream[k] for k in numbers]
+        assert torch.equal(inputs, torch.stack([s[0] for s in samples]))
+        assert torch.equal(target, torch.stack([s[1] for s in samples]))
+
+
+def test_device_batches_come_in_the_order_of_the_shard(decoded):
+    stream, shard = Stream(SPEC, decoded), Shard(SPEC, 7, rank=1, world=2)
+    batches = list(Resident(stream).batches(shard, 2))
+    assert len(batches) == 3 and torch.equal(batches[0][1][0], stream[7 * 4 + 2][1])
+
+
+def test_scenes_read_from_files_cannot_live_on_the_device(pairs):
+    stream = Stream(SPEC, pairs)
+    assert not fits(stream, torch.device("cpu"))
+    with pytest.raises(ValueError, match="tiny is read from files"):
+        Resident(stream)
+
+
+def test_reduced_scenes_are_means_of_pixel_blocks(decoded, pairs):
+    small = decoded.reduced(4)
+    assert small.clear(103).shape == (6, 8, 3) and decoded.reduced(1) is decoded
+    block = decoded.clear(103)[4:8, 8:12].reshape(-1, 3)
+    np.testing.assert_array_equal(small.clear(103)[1, 2], block.mean(0, dtype=np.float32).round().astype(np.uint8))
+    np.testing.assert_allclose(small.depth(103)[1, 2], decoded.depth(103)[4:8, 8:12].mean(), atol=1e-5)
+    assert pairs.reduced(2).clear(3).shape == (12, 16, 3)

@@ -33,57 +33,106 @@ class Pair:
     beta: float = 0.0
 
 
+@dataclass(frozen=True)
+class Frames:
+    """Decoded scenes of one size in two arrays, which may be mapped files or move to a GPU (data/resident.py)."""
+
+    images: np.ndarray  # (n, H, W, 3) uint8, clear
+    depths: np.ndarray  # (n, H, W) uint16, depth over its own maximum x 65535
+    places: dict[int, int]  # scene -> position in the arrays
+
+    def clear(self, scene: int) -> np.ndarray:
+        return self.images[self.places[scene]]
+
+    def depth(self, scene: int) -> np.ndarray:
+        return self.depths[self.places[scene]] / np.float32(65535)
+
+    def reduced(self, factor: int) -> "Frames":
+        """Returns the scenes averaged over factor x factor pixels, made once for each set of arrays."""
+        return Frames(*_reduced_arrays(self.images, self.depths, factor), self.places)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random choices behind one sample: which pair, which window of it, which haze."""
+
+    index: int
+    window: tuple[slice, slice]
+    airlight: float
+    beta: float
+
+
 class Pairs:
     """Hazy and clear images of one split, whatever the source. Images are float32 RGB (3, H, W) in [0, 1].
 
     clear(scene) and depth(scene) return uint8 (H, W, 3) and the depth over its own maximum, (H, W); hazy(file) reads an
-    existing hazy image, uint8 (H, W, 3). Haze made here is rounded to 8 bits, as an image file would hold it.
+    existing hazy image, uint8 (H, W, 3). Haze made here is rounded to 8 bits, as an image file would hold it. frames
+    holds the scenes decoded, where clear and depth come from arrays.
     """
 
     def __init__(self, name: str, pairs: list[Pair], clear: Callable, depth: Callable | None = None,
-                 hazy: Callable | None = None):
+                 hazy: Callable | None = None, frames: Frames | None = None):
         self.name, self.pairs = name, pairs
-        self.clear, self.depth, self.hazy = clear, depth, hazy
+        self.clear, self.depth, self.hazy, self.frames = clear, depth, hazy, frames
+
+    @classmethod
+    def of_frames(cls, name: str, pairs: list[Pair], frames: Frames) -> "Pairs":
+        return cls(name, pairs, frames.clear, frames.depth, frames=frames)
+
+    def only(self, pairs: list[Pair]) -> "Pairs":
+        """Returns the set with these pairs."""
+        return Pairs(self.name, pairs, self.clear, self.depth, self.hazy, self.frames)
+
+    def reduced(self, factor: int) -> "Pairs":
+        """Returns the set with all images and depths averaged over factor x factor pixels; 1 changes nothing."""
+        if factor == 1:
+            return self
+        if self.frames:
+            return Pairs.of_frames(self.name, self.pairs, self.frames.reduced(factor))
+        small = [read and (lambda key, read=read: _averaged(read(key), factor)) for read in (self.clear, self.depth, self.hazy)]
+        return Pairs(self.name, self.pairs, *small)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def draw(self, index: int, rng: np.random.Generator | None = None, crop: int = 0) -> tuple[Tensor, Tensor]:
-        """Returns (hazy, clear) of one pair; a random square window of `crop` pixels if crop > 0.
+    def decide(self, index: int, rng: np.random.Generator | None = None, crop: int = 0) -> Draw:
+        """Returns the choices for one pair: a random square window if crop > 0, and haze where it is drawn afresh.
 
-        rng is needed for windows and for pairs whose haze is drawn afresh. Raises ValueError if it is missing or the
-        image is smaller than the window.
+        Raises ValueError if rng is missing but needed, or the image is smaller than the window.
         """
         pair = self.pairs[index]
-        clear = self.clear(pair.scene)
-        window = _window(clear.shape[:2], crop, rng, pair.name)
-        target = _tensor(clear[window])
-        if pair.file:
-            return _tensor(self.hazy(pair.file)[window]), target
+        size = self.frames.images.shape[1:3] if self.frames else self.clear(pair.scene).shape[:2] if crop else ()
+        window = _window(size, crop, rng, pair.name)
         airlight, beta = pair.airlight, pair.beta
-        if not beta:
+        if not (pair.file or beta):
             if rng is None:
                 raise ValueError(f"{self.name}: the haze of {pair.name} is drawn at random: pass a random generator.")
             airlight, beta = haze.draw_haze(rng)
-        depth = torch.from_numpy(np.ascontiguousarray(self.depth(pair.scene)[window], dtype=np.float32))
-        hazy = haze.add_haze(target, haze.transmission(depth, beta), airlight)
-        return (hazy * 255).round() / 255, target
+        return Draw(index, window, airlight, beta)
+
+    def render(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Returns (hazy, clear) of one draw."""
+        pair = self.pairs[draw.index]
+        target = _tensor(self.clear(pair.scene)[draw.window])
+        if pair.file:
+            return _tensor(self.hazy(pair.file)[draw.window]), target
+        depth = torch.from_numpy(np.ascontiguousarray(self.depth(pair.scene)[draw.window], dtype=np.float32))
+        return haze.add_haze_8_bit(target, haze.transmission(depth, draw.beta), draw.airlight), target
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.draw(index)
+        return self.render(self.decide(index))
 
     def some(self, count: int) -> "Pairs":
         """Returns at most `count` pairs, evenly spread over the set (0: all)."""
         if not count or count >= len(self):
             return self
         chosen = np.linspace(0, len(self) - 1, count).round().astype(int)
-        return Pairs(self.name, [self.pairs[i] for i in chosen], self.clear, self.depth, self.hazy)
+        return self.only([self.pairs[i] for i in chosen])
 
     def scenes(self) -> "Pairs":
         """Returns one pair per scene: the clear images, for super-resolution. Named after the scenes."""
         first = {pair.scene: pair for pair in reversed(self.pairs)}
-        pairs = [dataclasses.replace(first[s], name=first[s].name.split("_")[0]) for s in sorted(first)]
-        return Pairs(self.name, pairs, self.clear, self.depth, self.hazy)
+        return self.only([dataclasses.replace(first[s], name=first[s].name.split("_")[0]) for s in sorted(first)])
 
 
 @dataclass(frozen=True)
@@ -124,12 +173,12 @@ def _rooms() -> Data:
     folder = _cached(key, build)
     splits = {}
     for split in rooms.SPLITS:
-        clear, depth = (np.load(folder / f"{split}-{kind}.npy", mmap_mode="r") for kind in ("clear", "depth"))
+        clear, depth = (np.load(folder / f"{split}-{kind}.npy", mmap_mode="c") for kind in ("clear", "depth"))
         splits[split] = (clear, depth)
 
     def pairs(name: str, split: str, items: list[Pair]) -> Pairs:
         clear, depth = splits[split]
-        return Pairs(name, items, clear.__getitem__, lambda scene: depth[scene] / np.float32(65535))
+        return Pairs.of_frames(name, items, Frames(clear, depth, {i: i for i in range(len(clear))}))
 
     train = [Pair(f"{i:02d}", i) for i in range(rooms.SPLITS["train"])]
     validation = [_its_draw(i) for i in range(rooms.SPLITS["validation"])]
@@ -157,9 +206,8 @@ def _real(root: Path) -> Data:
     held_out, left_out = set(nyu.read_split("nyu_validation")), set(nyu.read_split("nyu_excluded"))
     identity = manifest_id(manifest(training.files + sots.files, root))
     if isinstance(training, nyu.Nyu):
-        clear, depth = _decoded_nyu(training, identity)
-        place = {k: i for i, k in enumerate(training.ids)}
-        reader = dict(clear=lambda k: clear[place[k]], depth=lambda k: depth[place[k]] / np.float32(65535))
+        frames = Frames(*_decoded_nyu(training, identity), {k: i for i, k in enumerate(training.ids)})
+        reader = dict(clear=frames.clear, depth=frames.depth, frames=frames)
         train = [Pair(str(k), k) for k in training.ids if k not in held_out | left_out]
         validation = [_its_draw(k) for k in training.ids if k in held_out]
         name = "nyu"
@@ -185,7 +233,7 @@ def _decoded_nyu(training: nyu.Nyu, identity: str) -> tuple[np.ndarray, np.ndarr
             clear[i], depth[i] = training.clear(k), (training.depth(k) * 65535).round()
 
     folder = _cached(f"nyu-{identity}", build)
-    return np.load(folder / "clear.npy", mmap_mode="r"), np.load(folder / "depth.npy", mmap_mode="r")
+    return np.load(folder / "clear.npy", mmap_mode="c"), np.load(folder / "depth.npy", mmap_mode="c")
 
 
 def _arrays_id(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
@@ -217,6 +265,25 @@ def _cached(key: str, build: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+_REDUCED: dict[tuple[int, int], tuple] = {}  # (address of the images, factor) -> the arrays it was made from and of
+
+
+def _reduced_arrays(images: np.ndarray, depths: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    key = (images.ctypes.data, factor)
+    if key not in _REDUCED:
+        small = tuple(np.stack([_averaged(frame, factor) for frame in array]) for array in (images, depths))
+        _REDUCED[key] = (images, small)  # keeps the images alive, so that no other array gets their address
+    return _REDUCED[key][1]
+
+
+def _averaged(image: np.ndarray, factor: int) -> np.ndarray:
+    """Returns (H, W) or (H, W, C) averaged over factor x factor pixels, in its own type; incomplete cells are left out."""
+    height, width = (side // factor for side in image.shape[:2])
+    cells = image[: height * factor, : width * factor].reshape(height, factor, width, factor, *image.shape[2:])
+    mean = cells.mean((1, 3), dtype=np.float32)
+    return mean.round().astype(image.dtype) if image.dtype.kind == "u" else mean
 
 
 def _window(size: tuple[int, int], crop: int, rng: np.random.Generator | None, name: str) -> tuple[slice, slice]:

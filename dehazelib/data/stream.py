@@ -3,42 +3,66 @@
 So a run can be resumed at any step, split over processes or loaded by any number of workers, and sees the same images.
 """
 
+import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from dehazelib.data.pairs import Pairs
+from dehazelib.data.pairs import Draw, Pairs
 from dehazelib.resampling import super_resolution_pair
 from dehazelib.spec import Spec
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Everything random about one sample."""
+
+    draw: Draw
+    mirrored: bool
+    turns: int  # right angles
 
 
 class Stream(Dataset):
     """Sample k of a run: (input, target), each (3, H, W) in [0, 1]. Every epoch visits all pairs in a fresh order."""
 
     def __init__(self, spec: Spec, pairs: Pairs, scale: int = 2):
+        if spec.augment == "flip_rotate" and not spec.crop:
+            raise ValueError("flip_rotate needs square crops: set crop, or use augment=flip or released.")
         if spec.task == "super_resolution":
             pairs = pairs.scenes()
         if spec.train_scenes:
             keep = set(sorted({pair.scene for pair in pairs.pairs})[: spec.train_scenes])
-            pairs = Pairs(pairs.name, [p for p in pairs.pairs if p.scene in keep], pairs.clear, pairs.depth, pairs.hazy)
-        self.spec, self.pairs, self.scale = spec, pairs, scale
+            pairs = pairs.only([pair for pair in pairs.pairs if pair.scene in keep])
+        self.spec, self.pairs, self.scale = spec, pairs.reduced(spec.reduce), scale
+        self._order = functools.lru_cache(2)(self._order)  # neighbouring samples share their epoch's order
 
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
 
-    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+    def decide(self, k: int) -> Choice:
+        """Returns the random choices behind sample k."""
         epoch, place = divmod(k, len(self.pairs))
-        index = int(np.random.default_rng((self.spec.seed, 0, epoch)).permutation(len(self.pairs))[place])
         rng = np.random.default_rng((self.spec.seed, 1, k))
-        hazy, clear = self.pairs.draw(index, rng, self.spec.crop)
-        hazy, clear = augmented(torch.stack([hazy, clear]), self.spec.augment, rng)
+        draw = self.pairs.decide(int(self._order(epoch)[place]), rng, self.spec.crop)
+        mirrored = self.spec.augment != "none" and rng.random() < 0.5
+        turns = int(rng.integers(4)) if self.spec.augment in ("flip_rotate", "released") else 0
+        return Choice(draw, mirrored, turns)
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        choice = self.decide(k)
+        images = torch.stack(self.pairs.render(choice.draw))
+        hazy, clear = turned(images.flip(-1) if choice.mirrored else images, choice.turns)
         if self.spec.task == "dehazing":
             return hazy, clear
         low, high = super_resolution_pair(clear[None], self.spec.target, self.scale)
         return low[0], high[0]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.spec.seed, 0, epoch)).permutation(len(self.pairs))
 
 
 class Shard(Sampler):
@@ -59,29 +83,17 @@ class Shard(Sampler):
             yield from range(first, first + share)
 
 
-def augmented(images: Tensor, how: str, rng: np.random.Generator) -> Tensor:
-    """Returns the images (..., H, W), all changed alike: none, flip (left-right), flip_rotate or released.
+def turned(images: Tensor, turns: int) -> Tensor:
+    """Returns images (..., H, W) turned by so many right angles on a canvas of the same size.
 
-    "released" turns by a random multiple of 90 degrees without enlarging the canvas, as the authors' code does, so that
-    half of the non-square images carry black bars. "flip_rotate" is for square crops and leaves no bars.
+    Square images turn without loss. Others do not fit: the canvas is not enlarged and what it lacks stays black, as in
+    the authors' code (augment="released"), so that half of their augmented images carry black bars.
     """
-    if how == "none":
-        return images
+    rotated = torch.rot90(images, turns, (-2, -1))
+    if rotated.shape == images.shape:
+        return rotated
     height, width = images.shape[-2:]
-    if how == "flip_rotate" and height != width:
-        raise ValueError("flip_rotate needs square crops: set crop, or use augment=flip or released.")
-    if rng.random() < 0.5:
-        images = images.flip(-1)
-    if how == "flip":
-        return images
-    turned = torch.rot90(images, int(rng.integers(4)), (-2, -1))
-    if turned.shape == images.shape:
-        return turned
-    canvas = torch.zeros_like(images)
-    rows, columns = min(height, width), min(height, width)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    top_turned, left_turned = (width - rows) // 2, (height - columns) // 2
-    canvas[..., top : top + rows, left : left + columns] = turned[
-        ..., top_turned : top_turned + rows, left_turned : left_turned + columns
-    ]
+    side, canvas = min(height, width), torch.zeros_like(images)
+    top, left = (height - side) // 2, (width - side) // 2
+    canvas[..., top : top + side, left : left + side] = rotated[..., left : left + side, top : top + side]
     return canvas

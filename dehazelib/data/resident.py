@@ -1,0 +1,78 @@
+"""Training scenes that live on the device: windows, flips and haze are made there, a batch at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dehazelib import haze
+from dehazelib.data.stream import Stream, turned
+from dehazelib.resampling import super_resolution_pair
+
+SHARE = 0.5  # of a GPU's free memory that the scenes may take
+
+
+def fits(stream: Stream, device: torch.device) -> bool:
+    """Returns whether the stream's scenes are decoded arrays, and on a GPU whether they fit beside the training."""
+    frames = stream.pairs.frames
+    if frames is None or device.type not in ("cpu", "cuda"):
+        return False
+    if device.type == "cpu":
+        return True  # mapped where they lie
+    return frames.images.nbytes + frames.depths.nbytes <= SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+class Resident:
+    """The batches of a stream, made on the device: the same samples as stream[k], k = 0, 1, ...
+
+    Clear images stay 8-bit and depths 16-bit; all random choices come from the stream, so a batch costs the CPU a few
+    microseconds and the bus a few numbers. Raises ValueError if the stream's scenes are not decoded arrays.
+    """
+
+    def __init__(self, stream: Stream, device: torch.device | str = "cpu"):
+        frames = stream.pairs.frames
+        if frames is None:
+            raise ValueError(f"{stream.pairs.name} is read from files: only decoded scenes can live on the device.")
+        self.stream, self.device = stream, torch.device(device)
+        self.images = torch.from_numpy(frames.images).to(self.device)  # (n, H, W, 3) uint8
+        self.depths = torch.from_numpy(frames.depths.view(np.int16)).to(self.device)  # (n, H, W), the bits of uint16
+
+    def batch(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        """Returns (input, target) of the samples with these numbers, each (B, 3, H, W) in [0, 1]."""
+        choices = [self.stream.decide(k) for k in numbers]
+        where = self._where(choices)
+        clear = self.images[where].permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
+        if self.stream.spec.task == "super_resolution":
+            return super_resolution_pair(_turned(clear, choices), self.stream.spec.target, self.stream.scale)
+        depth = (self.depths[where].int() & 0xFFFF).float()[:, None] / 65535  # (B, 1, H, W)
+        airlight, beta = (self._column([getattr(c.draw, name) for c in choices]) for name in ("airlight", "beta"))
+        hazy = haze.add_haze_8_bit(clear, torch.exp(-beta * depth), airlight)
+        return _turned(hazy, choices), _turned(clear, choices)
+
+    def batches(self, numbers: Iterator[int], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields batches of `size` samples in the order of the numbers."""
+        for group in zip(*[iter(numbers)] * size, strict=True):
+            yield self.batch(list(group))
+
+    def _where(self, choices: list) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns indices into (n, H, W) that broadcast to (B, h, w); mirrored windows count their columns backwards."""
+        size, frames = self.images.shape[1:3], self.stream.pairs.frames
+        scenes = [frames.places[self.stream.pairs.pairs[c.draw.index].scene] for c in choices]
+        rows, columns = (np.stack([np.arange(side)[c.draw.window[axis]] for c in choices])
+                         for axis, side in enumerate(size))
+        mirrored = np.array([c.mirrored for c in choices])
+        columns[mirrored] = columns[mirrored, ::-1]
+        return (self._to(np.array(scenes)[:, None, None]), self._to(rows[:, :, None]), self._to(columns[:, None, :]))
+
+    def _column(self, values: list[float]) -> Tensor:
+        return self._to(np.array(values, dtype=np.float32)).view(-1, 1, 1, 1)
+
+    def _to(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+
+def _turned(images: Tensor, choices: list) -> Tensor:
+    if not any(c.turns for c in choices):
+        return images
+    return torch.stack([turned(image, c.turns) for image, c in zip(images, choices)])
