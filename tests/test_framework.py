@@ -122,7 +122,8 @@ def test_measuring_does_not_change_the_gradient(batch):
         torch.testing.assert_close(one, two)
 
 
-def test_norms_are_measured_every_ten_steps(batch):
+def test_norms_are_measured_every_so_many_steps(batch, monkeypatch):
+    monkeypatch.setattr(module, "MEASURE_EVERY", 10)
     whole = build()
     seen = []
     for _ in range(21):

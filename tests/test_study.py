@@ -1,6 +1,7 @@
 """Settings, profiles and the lists of runs."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -87,7 +88,31 @@ def test_both_readings_differ_only_in_the_affinity_module():
     settings = study.load("smoke")
     released, described = (study.framework(settings, reading) for reading in ("as_released", "as_described"))
     different = {k for k in vars(released) if getattr(released, k) != getattr(described, k)}
-    assert different == {"label", "features", "distance"}
+    assert different == {"label", "features", "distance", "affinity_weight"}
+    assert described.affinity_weight == 0.25
+
+
+def test_the_released_weight_is_the_papers_on_the_papers_images_and_weaker_on_small_ones():
+    whole = study.load("smoke", student_crop=0, student_batch=2)
+    assert study.framework(whole, "as_released").affinity_weight == 0.25
+    small = study.framework(study.load("smoke", student_crop=64, student_batch=4), "as_released").affinity_weight
+    assert small == pytest.approx(0.25 * 16**2 / (115 * 155) / math.sqrt(2))
+    assert study.framework(whole.__class__(**{**vars(whole), "student_reduce": 4}), "as_released").affinity_weight == (
+        pytest.approx(0.25 * 28 * 38 / (115 * 155)))
+
+
+def test_phases_of_the_best_run_follow_each_other_and_the_search_is_never_scored():
+    settings = study.load("smoke", search={"slow": {"lr": 1e-4}}, best=[{"steps": 40}, {"steps": 20, "reduce": 2}])
+    first, last = study.best(settings)
+    assert (first.start, last.start, last.label, last.reduce) == ("", first.id, "student-best", 2)
+    (slow,) = study.search(settings)
+    assert slow.lr == 1e-4 and not study.is_scored(slow) and study.is_scored(last)
+    assert {first, last, slow} <= set(study.every(settings))
+
+
+def test_an_unknown_row_of_the_ablations_is_refused():
+    with pytest.raises(ValueError, match="ablations has w0.3: use lr, w0.50"):
+        study.ablations(study.load("smoke", ablations=["w0.3"]))
 
 
 def test_the_recipes_are_those_of_the_paper_and_of_the_code():
