@@ -1,12 +1,13 @@
 """One training loop for every network. Resumable at any step; scales over devices and nodes through Lightning Fabric."""
 
+import copy
 import json
 import math
 import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dehazelib import networks
+from dehazelib.autotune import Tuning, fastest
+from dehazelib.bench.timing import compare
 from dehazelib.data.pairs import Data
 from dehazelib.data.resident import Resident, fits
 from dehazelib.data.stream import Shard, Stream
@@ -41,6 +44,7 @@ class Hardware:
     num_nodes: int = 1
     workers: int = 0  # data loading processes per training process, where the scenes are not held on the device
     resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
+    autotune: bool = True  # on a GPU, time layouts and compilation before the first run of a kind
     checkpoint_seconds: float = float(os.environ.get("DEHAZE_CHECKPOINT_SECONDS", 30))  # at most this much work is lost
 
     @property
@@ -82,7 +86,8 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, num_nodes=hardware.num_nodes,
                     precision=spec.precision)
     fabric.launch()
-    state = _State(spec, fabric, teacher, weights)
+    tuning = tuned(spec, data, fabric, teacher, hardware)
+    state = _State(spec, fabric, teacher, weights, tuning)
     if (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
     loader = batches(spec, data, state.step, fabric, hardware, getattr(state.network, "scale", 2))
@@ -102,19 +107,39 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     if fabric.is_global_zero:
         state.finish(folder)
     fabric.barrier()
-    return {"minutes": state.minutes, "peak_memory_mb": peak_memory_mb(fabric.device)}
+    return {"minutes": state.minutes, "peak_memory_mb": peak_memory_mb(fabric.device), **asdict(tuning)}
+
+
+def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, hardware: Hardware) -> Tuning:
+    """Returns how the run's steps are computed: on a GPU the fastest way found, elsewhere as the specification says."""
+    if not hardware.autotune or fabric.device.type != "cuda":
+        return Tuning(spec.channels_last)
+    batch = next(iter(batches(spec, data, spec.steps - 1, fabric, hardware)))
+
+    def milliseconds(tuning: Tuning) -> float:
+        state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)
+        rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
+        return rows.ms.median()
+
+    choice = fastest(spec, tuple(batch[0].shape), torch.cuda.get_device_name(fabric.device), milliseconds)
+    return fabric.broadcast(choice)
 
 
 class _State:
     """Everything that changes during training."""
 
-    def __init__(self, spec: Spec, fabric: Fabric, teacher: nn.Module | None, weights: dict[str, Tensor] | None = None):
+    def __init__(self, spec: Spec, fabric: Fabric, teacher: nn.Module | None, weights: dict[str, Tensor] | None = None,
+                 tuning: Tuning | None = None):
+        tuning = tuning or Tuning(spec.channels_last)
         torch.manual_seed(spec.seed)
-        layout = torch.channels_last if spec.channels_last else torch.contiguous_format
+        layout = torch.channels_last if tuning.channels_last else torch.contiguous_format
         network = networks.build(spec.network)
         if weights is not None:
             network.load_state_dict(weights)
         network = network.to(memory_format=layout)
+        if tuning.compiled:
+            torch._functorch.config.donated_buffer = False  # the framework goes back through a step's graph twice
+            network.compile(mode=tuning.compiled)
         whole = objective(spec, network, teacher)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
         fused = fabric.device.type in ("cpu", "cuda") and spec.precision != "16-mixed"  # there it cannot clip

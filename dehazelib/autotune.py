@@ -1,0 +1,59 @@
+"""The fastest way to run a training step on this machine: memory layout and compilation, timed once and remembered."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from dehazelib import paths, provenance
+from dehazelib.files import write_text
+from dehazelib.spec import Spec
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a network runs; it changes results by floating-point order alone."""
+
+    channels_last: bool
+    compiled: str = ""  # a mode of torch.compile: default, or reduce-overhead, which records CUDA graphs; empty: eager
+
+
+def candidates(spec: Spec) -> dict[str, Tuning]:
+    """Returns what is worth timing on a GPU. CUDA graphs are for plain losses: the affinity framework measures its
+    gradients by a second backward pass, which a recorded graph cannot give."""
+    tunings = {"contiguous": Tuning(False), "channels last": Tuning(True), "compiled": Tuning(True, "default")}
+    if spec.features == "none" and spec.loss != "objective":
+        tunings["CUDA graphs"] = Tuning(True, "reduce-overhead")
+    return tunings
+
+
+def fastest(spec: Spec, shape: tuple, device: str, milliseconds: Callable[[Tuning], float]) -> Tuning:
+    """Returns the fastest candidate for steps of this run's kind on this machine; times them unless that was done before.
+
+    shape: of the input batch. milliseconds(tuning): the time of one step; a candidate for which it raises RuntimeError is
+    passed over, and its error is logged.
+    """
+    file = paths.cache() / "tuning.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    plan = (spec.network, spec.loss, spec.features, spec.distance, spec.precision, "x".join(map(str, shape)))
+    key = " ".join((*plan, device, provenance.environment()["torch"]))
+    if key not in known:
+        known[key] = _timed(candidates(spec), milliseconds)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps(known, indent=1) + "\n")
+    return Tuning(**known[key]["choice"])
+
+
+def _timed(tunings: dict[str, Tuning], milliseconds: Callable[[Tuning], float]) -> dict:
+    times = {}
+    for name, tuning in tunings.items():
+        try:
+            times[name] = milliseconds(tuning)
+        except RuntimeError as error:
+            print(f"autotune: {name} does not run here: {str(error).splitlines()[0]}", file=sys.stderr)
+    if not times:
+        raise RuntimeError("autotune: no way to run this network works here; the errors are above.")
+    choice = min(times, key=times.get)
+    shown = ", ".join(f"{name} {ms:.2f}" for name, ms in times.items())
+    print(f"autotune: {choice}, of {shown} ms a step", file=sys.stderr, flush=True)
+    return {"choice": asdict(tunings[choice]), "ms": times}

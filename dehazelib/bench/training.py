@@ -1,0 +1,179 @@
+"""Training steps per second: the released code's step, made again, against ours on the same images."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.fabric import Fabric
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dehazelib import networks, training
+from dehazelib.affinity import affinity_distance_reference, pooled
+from dehazelib.autotune import Tuning, candidates
+from dehazelib.bench import affinity, memory, timing
+from dehazelib.data.pairs import Data, Frames, Pair, Pairs
+from dehazelib.data.stream import turned
+from dehazelib.metrics import psnr_rgb
+from dehazelib.spec import Spec
+from dehazelib.study import BATCH, IMAGE, READINGS, RECIPES, TEACHER
+
+REFERENCE = "as released"
+SCENES = 8  # synthetic ones of the paper's size; what they show does not change the time
+PAPER_IMAGES = 13990 * 200  # of the published recipe
+ACTIVATIONS_MB = 5000  # of one step, per million pixels: student and teacher in float32
+
+
+class ReleasedStep:
+    """One step as in the authors' code: a batch of two whole images, loaded one by one from files on the CPU, a forward
+    and backward pass in eager float32 with two N x N matrices per image, clipping, Adam, and PSNR of the batch.
+
+    Source: the released training loop, described in our own words in the study's notes; networks are this study's.
+    """
+
+    def __init__(self, folder: Path, device: torch.device):
+        self.rng = np.random.default_rng(0)
+        self.files = sorted(folder.glob("*_hazy.png"))
+        self.device = device
+        self.student, self.teacher = networks.build("student").to(device), networks.build(TEACHER).to(device).eval()
+        self.optimizer = torch.optim.Adam(self.student.parameters(), lr=RECIPES["released"]["lr"])
+        self.taken = 0
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        pairs = []
+        for _ in range(BATCH):
+            file = self.files[self.taken % len(self.files)]
+            self.taken += 1
+            mirrored, turns = self.rng.random() < 0.5, int(self.rng.integers(4))
+            images = torch.stack([_read(file), _read(file.with_name(file.name.replace("hazy", "clear")))])
+            pairs.append(turned(images.flip(-1) if mirrored else images, turns))
+        hazy, clear = torch.stack(pairs, 1)
+        return hazy.to(self.device), clear.to(self.device)
+
+    def loss(self, hazy: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the loss with w_FA = 0.25 and the student's output."""
+        output = self.student(hazy)
+        with torch.no_grad():
+            guide = self.teacher(clear)
+        grid = tuple(side // 4 for side in hazy.shape[-2:])
+        distance = affinity_distance_reference(pooled(output, grid), pooled(guide, grid), "l2_norm")
+        return F.mse_loss(output, clear) + 0.25 * distance, output
+
+    def __call__(self) -> float:
+        hazy, clear = self.load()
+        loss, output = self.loss(hazy, clear)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.student.parameters(), RECIPES["released"]["clip"])
+        self.optimizer.step()
+        with torch.no_grad():
+            return psnr_rgb(output.clamp(0, 1), clear).mean().item() + loss.item()
+
+
+def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0) -> pd.DataFrame:
+    """Returns one row per way of training: ms a step, images per second, ratio to the released step, projected hours of
+    the paper's whole recipe (13,990 images x 200 epochs); keeps the rows of all repeats in results/benchmarks/training.csv.
+
+    All ways take batches of two whole images of `size` and the same objective, the framework as released; "student alone"
+    leaves the module out. Prints what a step's time is made of. Raises MemoryError if the literal form would not fit.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _check_memory(size, device)
+    data, spec = scenes(size), specification()
+    with tempfile.TemporaryDirectory() as folder:
+        write_images(data.train, Path(folder))
+        methods = {REFERENCE: ReleasedStep(Path(folder), device)} | ours(spec, data, device)
+        rows = timing.compare(methods, repeats, seconds, device.type)
+    rows = rows.assign(height=size[0], width=size[1], batch=BATCH)
+    timing.keep(rows, "training")
+    print(profile(methods["exact affinity, channels last"], device), file=sys.stderr)
+    table = timing.summary(rows, REFERENCE)
+    table["images_per_second"] = BATCH * 1e3 / table.ms
+    table["hours_of_the_paper"] = PAPER_IMAGES / table.images_per_second / 3600
+    return table
+
+
+def specification() -> Spec:
+    """Returns the released recipe as a specification: what every way takes a step of."""
+    return Spec(batch=BATCH, crop=0, loss="mse", teacher=f"untrained:{TEACHER}", **READINGS["as_released"], **RECIPES["released"])
+
+
+def ours(spec: Spec, data: Data, device: torch.device) -> dict[str, Callable]:
+    """Returns our ways of taking the same step, by name; on a GPU every candidate of the autotuning, too."""
+    low = "bf16-mixed"
+    methods = {
+        "exact affinity, loader": step(spec, data, device, Tuning(False), resident=False),
+        "exact affinity": step(spec, data, device, Tuning(False)),
+        "exact affinity, channels last": step(spec, data, device, Tuning(True)),
+        "exact affinity, channels last, bf16": step(spec.replace(precision=low), data, device, Tuning(True)),
+        "student alone, channels last": step(spec.replace(features="none", teacher=""), data, device, Tuning(True)),
+    }
+    if device.type == "cuda":
+        alone = spec.replace(features="none", teacher="", precision=low)
+        methods |= {f"exact affinity, {name}, bf16": step(spec.replace(precision=low), data, device, tuning)
+                    for name, tuning in candidates(spec).items()}
+        methods |= {f"student alone, {name}, bf16": step(alone, data, device, tuning)
+                    for name, tuning in candidates(alone).items()}
+    return methods
+
+
+def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident: bool = True) -> Callable[[], None]:
+    """Returns a function that takes one training step of the library, its batch included."""
+    fabric = Fabric(accelerator=device.type, devices=1, precision=spec.precision)
+    spec = spec.replace(steps=10_000)
+    teacher = networks.build(TEACHER) if spec.teacher else None
+    state = training._State(spec, fabric, teacher, None, tuning)
+    stream = iter(training.batches(spec, data, 0, fabric, training.Hardware(resident=resident)))
+    return lambda: state.update(fabric, *next(stream))
+
+
+def profile(run: Callable, device: torch.device, steps: int = 2) -> str:
+    """Returns what a step's time is made of, by kind of operation, as text; on a GPU also how busy it was."""
+    activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * (device.type == "cuda")
+    with torch.profiler.profile(activities=activities) as recorded:
+        elapsed = timing.milliseconds(lambda: [run() for _ in range(steps)], device.type)
+    averages = recorded.key_averages()
+    name = f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total"
+    times = pd.Series({event.key: getattr(event, name) / 1e3 for event in averages}).sort_values(ascending=False)
+    share = (times / times.sum()).head(12)
+    lines = [f"  {100 * value:5.1f} %  {key}" for key, value in share.items()]
+    busy = f", GPU busy {100 * times.sum() / elapsed:.0f} % of the time" if device.type == "cuda" else ""
+    return "\n".join([f"a step of {elapsed / steps:.0f} ms under the profiler{busy}:", *lines])
+
+
+def scenes(size: tuple[int, int]) -> Data:
+    """Returns training data of a few random scenes of this size."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (SCENES, *size, 3), dtype=np.uint8)
+    depths = rng.integers(0, 65536, (SCENES, *size), dtype=np.uint16)
+    frames = Frames(images, depths, {i: i for i in range(SCENES)})
+    train = Pairs.of_frames("random", [Pair(str(i), i) for i in range(SCENES)], frames)
+    return Data("random", "random", "", train, train, {})
+
+
+def write_images(pairs: Pairs, folder: Path) -> None:
+    """Writes one hazy and one clear PNG file per scene, as the released code reads them."""
+    for index in range(len(pairs)):
+        images = pairs.render(pairs.decide(index, np.random.default_rng(index)))
+        for kind, image in zip(("hazy", "clear"), images):
+            Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{index}_{kind}.png")
+
+
+def _read(file: Path) -> Tensor:
+    with Image.open(file) as image:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+
+
+def _check_memory(size: tuple[int, int], device: torch.device) -> None:
+    pixels = (size[0] // 4) * (size[1] // 4)
+    matrices = BATCH * affinity.MATRICES["l2_norm"] * 4 * pixels**2 / 1e6
+    needed = affinity.HEADROOM * matrices + BATCH * ACTIVATIONS_MB * size[0] * size[1] / 1e6
+    free = memory.available_mb(device.type)
+    if free < needed:
+        raise MemoryError(f"the released step needs about {needed / 1e3:.0f} GB, most for its N x N matrices, and "
+                          f"{free / 1e3:.0f} GB are free: close other programs, or give a smaller size.")

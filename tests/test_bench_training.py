@@ -1,0 +1,53 @@
+"""The training benchmark compares like with like: the same objective on the same images, whatever the way."""
+
+import numpy as np
+import pytest
+import torch
+
+from dehazelib.bench import memory
+from dehazelib.bench import training as bench
+from dehazelib.framework import Framework
+
+SIZE = (32, 40)
+
+
+@pytest.fixture
+def released(tmp_path):
+    bench.write_images(bench.scenes(SIZE).train, tmp_path)
+    torch.manual_seed(0)
+    return bench.ReleasedStep(tmp_path, torch.device("cpu"))
+
+
+def test_the_released_step_minimises_what_the_framework_does(released):
+    hazy, clear = released.load()
+    assert hazy.shape == clear.shape == (2, 3, *SIZE)
+    ours = Framework(released.student, released.teacher, features="outputs", distance="l2_norm", weight=0.25)
+    torch.testing.assert_close(ours(0, hazy, clear), released.loss(hazy, clear)[0])
+
+
+def test_the_released_step_loads_its_images_from_files_in_turn_and_learns(released):
+    assert len(released.files) == bench.SCENES
+    before = [p.detach().clone() for p in released.student.parameters()]
+    released()
+    assert released.taken == 2
+    assert any(not torch.equal(a, b) for a, b in zip(before, released.student.parameters()))
+
+
+def test_written_images_are_those_of_the_scenes(tmp_path):
+    train = bench.scenes(SIZE).train
+    bench.write_images(train, tmp_path)
+    hazy, clear = train.render(train.decide(3, np.random.default_rng(3)))
+    torch.testing.assert_close(bench._read(tmp_path / "3_hazy.png"), hazy)
+    torch.testing.assert_close(bench._read(tmp_path / "3_clear.png"), clear)
+
+
+def test_every_way_of_ours_takes_a_step():
+    for step in bench.ours(bench.specification(), bench.scenes(SIZE), torch.device("cpu")).values():
+        step()
+        step()
+
+
+def test_too_little_memory_for_the_literal_form_is_said_before_anything_runs(monkeypatch):
+    monkeypatch.setattr(memory, "available_mb", lambda device: 4000.0)
+    with pytest.raises(MemoryError, match="needs about .* GB, most for its N x N matrices, and 4 GB are free"):
+        bench.run()
