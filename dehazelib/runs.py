@@ -206,7 +206,7 @@ def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
 
 def hardware(settings: Settings) -> Hardware:
     return Hardware(settings.accelerator, settings.devices, settings.num_nodes, settings.workers,
-                    resident=settings.resident)
+                    resident=settings.resident, autotune=settings.autotune)
 
 
 def collect(settings: Settings) -> None:

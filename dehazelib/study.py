@@ -59,6 +59,7 @@ class Settings:
     num_nodes: int = 1
     workers: int = 0  # data loading processes, where the scenes are not held on the device
     resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
+    autotune: bool = True  # on a GPU, time layouts and compilation before the first run of a kind
 
     def __post_init__(self):
         check(dataclasses.asdict(self), f"profile {self.profile}")
@@ -184,7 +185,7 @@ def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled
     loss = "channel_mse" if network.endswith("mc_fsrcnn") else "mse"
     options = _recipe(settings, "teacher")
     if settings.recipe == "modern":
-        options |= {"lr": 1e-2, "clip": 0.0}
+        options |= {"lr": 4e-3, "clip": 1.0}
     if network in SR_BASELINES["native"]:
         options |= {"lr": 1e-3, "steps": settings.sr_baseline_steps, "warmup": 0}
     return Spec(label=f"{network}-{target}", network=network, task="super_resolution", target=target, seed=seed,
