@@ -4,13 +4,16 @@ A `quantity` of results/published/claims.csv is a function (study, claim) -> Mea
 claims_cost.py hold them. Every rule takes the measurement and the claim and answers True, False or None: undecided.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import yaml
 
+from dehazelib import paths
 from dehazelib.measured import READINGS, Measured, published
 
 MARGIN_DB = 0.1  # a difference in PSNR of no practical importance
@@ -70,6 +73,10 @@ def unlike_budgets(m: Measurement, claim: pd.Series) -> None:
     """none, the runs compared were trained on different numbers of images"""
 
 
+def fewer_images(m: Measurement, claim: pd.Series) -> None:
+    """none, a lower score after training on fewer images than the paper did contradicts nothing"""
+
+
 def decided(holds: bool, text: str) -> Callable[[Measurement, pd.Series], bool]:
     """Returns the rule described by `text`, already applied to the rows by the measuring function."""
     def rule(m: Measurement, claim: pd.Series) -> bool:
@@ -107,6 +114,23 @@ def seeds_rule(study: Measured, labels: Iterable[str], rule: Callable) -> Callab
     if len(budgets) > 1:
         return unlike_budgets
     return one_seed if min(study.summary(label)["seeds"] for label in labels) < 2 else rule
+
+
+@functools.cache
+def published_images(task: str) -> int:
+    """Returns how many images, with repetitions, a run of the published recipe is trained on (profile "paper").
+
+    task: dehazing or super_resolution.
+    """
+    recipe = yaml.safe_load((paths.PROFILES / "paper.yaml").read_text())
+    role = {"dehazing": "student", "super_resolution": "teacher"}[task]
+    return recipe[f"{role}_steps"] * recipe[f"{role}_batch"]
+
+
+def falls_short(study: Measured, label: str, gap: float, unit: str) -> bool:
+    """Returns whether a label's score less the printed one, `gap`, is below -CLOSE after training on fewer images."""
+    fewer = study.training_images(label) < published_images(_task(study, label))  # False for what is not trained
+    return fewer and gap < -CLOSE[unit]
 
 
 def need(study: Measured, *labels: str) -> None:

@@ -17,6 +17,8 @@ from dehazelib.claims import (
     budget,
     close,
     decided,
+    falls_short,
+    fewer_images,
     need,
     reading,
     scored,
@@ -44,8 +46,9 @@ def absolute(study: Measured, claim: pd.Series, label: str, metric: str = PSNR) 
         raise NotTested(f"embedded {study.main}, not SOTS: {label} scores {ours[metric]:.{digits}f} there "
                         f"({budget(study, label)})")
     low, high = LIMITS[metric]
-    return Measurement(ours[metric], scored(study, label), budget(study, label), close(claim.unit), ours[low],
-                       ours[high])
+    short = falls_short(study, label, ours[metric] - float(claim.value), claim.unit)
+    return Measurement(ours[metric], scored(study, label), budget(study, label),
+                       fewer_images if short else close(claim.unit), ours[low], ours[high])
 
 
 def difference(study: Measured, claim: pd.Series, a: str, b: str, metric: str = PSNR,
@@ -217,6 +220,8 @@ def baselines_retrained(study: Measured, claim: pd.Series) -> Measurement:
            f"{gaps[np.abs(gaps).argmax()]:+.2f}; {budget(study, *run.key)}")
     near = bool((np.abs(gaps) <= CLOSE["dB"]).all())
     rule = decided(near, f"every baseline within {CLOSE['dB']} dB") if len(run) == len(table) else undecided
+    if any(falls_short(study, key, gap, "dB") for key, gap in zip(run.key, gaps)):
+        rule = fewer_images
     return Measurement(value, scored(study, *run.key), why, rule, low, high)
 
 

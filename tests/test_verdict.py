@@ -117,6 +117,17 @@ def test_absolute_scores_are_tested_on_sots(tmp_path, psnr, expected):
     assert "3 of 500 pairs" in row.why and "100 steps of 4" in row.why
 
 
+@pytest.mark.parametrize("psnr, images, expected", [
+    (20.0, 1500, "not tested here"), (20.0, 2_798_000, "not reproduced"), (27.9, 1500, "reproduced"),
+    (35.0, 1500, "not reproduced")])
+def test_a_lower_score_after_fewer_images_than_the_papers_decides_nothing(tmp_path, psnr, images, expected):
+    study = folder(tmp_path, scores=score("student", [[psnr] * 3] * 2, "sots_indoor"),
+                   runs=[run("student", "student", 96007, training_images=images)])
+    row = decided(study, "student_psnr")
+    assert (row.verdict, row.ours) == (expected, pytest.approx(psnr))
+    assert ("fewer images than the paper" in row.why) == (expected == "not tested here")
+
+
 def test_absolute_scores_are_not_tested_on_embedded_rooms(tmp_path):
     row = decided(folder(tmp_path, scores=score("student", [[27.9356] * 3] * 2)), "student_psnr")
     assert row.verdict == "not tested here" and np.isnan(row.ours) and "not SOTS" in row.why
@@ -279,6 +290,8 @@ def test_training_overhead_compares_like_with_like(tmp_path):
                 for label, time in (("student", 1.0), ("framework-as_released", minutes))]
         study = folder(tmp_path, scores=scores, runs=runs)
         assert decided(study, "minimal_training_overhead").verdict == expected
+    once = [row for row in runs if row["seed"] == 0]
+    assert decided(folder(tmp_path, scores=scores, runs=once), "minimal_training_overhead").verdict == "not tested here"
     runs[0]["processor"] = "another"
     assert decided(folder(tmp_path, scores=scores, runs=runs), "minimal_training_overhead").verdict == "not tested here"
 

@@ -1,0 +1,194 @@
+"""The claims block and results/README.md follow the rows: other rows, other text."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dehazelib import cli, paths, report, verdict
+
+FACTS = {"manifest": "abc", "commit": "c0ffee", "processor": "EPYC", "gpu": "", "torch": "2.13", "minutes": 10.0,
+         "data": "nyu", "task": "dehazing", "network": "student", "parameters": 96007, "crop": 0, "reduce": 4,
+         "teacher": "", "start": ""}
+PSNR = np.array([[15.0, 16.0, 17.0], [15.2, 16.2, 17.2]])  # seeds x images
+
+
+def runs_of(label, seeds=2, steps=1500, batch=1, **more):
+    return [FACTS | {"run": f"{label}-s{seed}", "label": label, "seed": seed, "steps": steps, "batch": batch,
+                     "training_images": float(steps * batch)} | more for seed in range(seeds)]
+
+
+def scores_of(label, psnr, test_set="sots_indoor"):
+    return [{"run": f"{label}-s{seed}", "label": label, "network": "student", "task": "dehazing", "seed": seed,
+             "test_set": test_set, "image": f"14{i:02d}_1", "psnr_rgb": value, "ssim_gauss11_rgb": 0.8,
+             "ssim_uniform7_rgb": 0.8}
+            for seed, row in enumerate(np.asarray(psnr)) for i, value in enumerate(row)]
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def make(results):
+    """Writes a study of student and framework with this gain in dB, and more runs and scores; returns its folder."""
+
+    def study(name="cpu-nyu", gain=0.0, runs=(), scores=(), **more):
+        folder = results / name
+        folder.mkdir(parents=True)
+        labels = {"student": PSNR, "framework-as_released": PSNR + gain}
+        runs = [row for label in labels for row in runs_of(label, **more)] + list(runs)
+        scores = [row for label, psnr in labels.items() for row in scores_of(label, psnr)] + list(scores)
+        pd.DataFrame(runs).to_csv(folder / "runs.csv", index=False)
+        pd.DataFrame(scores).to_csv(folder / "scores.csv", index=False)
+        (folder / "environment.json").write_text(json.dumps({"cores": 2}))
+        return folder
+
+    return study
+
+
+@pytest.fixture
+def readme(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text(f"# Title\n\n{report.BEGIN}\nStale.\n{report.END}\n\nThe rest.\n")
+    return file
+
+
+def cells(text, start):
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {start}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def point(text, name):
+    (line,) = [line for line in text.splitlines() if line.startswith(f"- **{name}")]
+    return line
+
+
+@pytest.mark.parametrize("gain, ours, expected", [
+    (0.25, "+0.250 [+0.250, +0.250] dB", "not reproduced"), (4.5, "+4.500 [+4.500, +4.500] dB", "reproduced")])
+def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(make, gain, ours, expected):
+    text = report.block(make(gain=gain))
+    _, *row = cells(text, "Adding the affinity module")
+    assert row == ["4.2056 dB", ours, expected, "sots_indoor, 3 of 500 pairs, 2 seeds; trained 1500 steps of 1"]
+    assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
+
+
+def test_a_low_score_at_a_small_budget_is_shown_but_not_held_against_the_paper(make):
+    row = cells(report.block(make()), "The student trained alone reaches 27.9356")
+    assert row[1].strip() == "27.9356 dB" and row[2].startswith("16.10 [")
+    assert row[3] == verdict.NOT_TESTED and "fewer images than the paper" in row[4]
+
+
+def test_the_block_counts_all_claims_and_shows_the_headlines(make):
+    folder = make()
+    text, claims = report.block(folder), verdict.verdicts(folder)
+    assert sum(line.startswith("| ") for line in text.splitlines()) == len(report.HEADLINE) + 2
+    counts = ", ".join(f"{(claims.verdict == name).sum()} are {name}" for name in verdict.VERDICTS.values())
+    assert f"Of the paper's {len(claims)} claims {counts}" in text
+
+
+def test_the_budget_follows_the_rows(make):
+    line = point(report.block(make()), "Budget")
+    assert "1,500 whole images, averaged over 4 x 4 pixels: 0.054 % of the published recipe's 2,798,000" in line
+    assert "(200 epochs of 13,990)" in line
+    assert "All 4 runs took 40 minutes of training on EPYC, 2 cores, no GPU" in line
+    assert "NYU Depth v2" in line and "not the original ITS files" in line
+    other = point(report.block(make("budget-nyu", steps=20000, batch=16, crop=128, reduce=1, gpu="H100")), "Budget")
+    assert "320,000 windows of 128 x 128 pixels: 11 % of" in other and "on H100. " in other
+
+
+def test_certainty_names_images_seeds_and_the_hazy_input(make):
+    hazy = {"runs": runs_of("hazy", 1, training_images=np.nan), "scores": scores_of("hazy", [[11.0, 12.0, 13.0]])}
+    line = point(report.block(make(**hazy)), "How sure")
+    assert "3 of the 500 SOTS-indoor pairs" in line and "2 of the student, 1 or 2 of each row" in line
+    assert "hazy input scores 12.00 dB" in line
+
+
+def test_the_longest_run_counts_the_images_of_all_its_phases(make):
+    first = runs_of("student-best-phase1", 1, steps=1000, batch=2)
+    last = runs_of("student-best", 1, steps=500, batch=2, start="student-best-phase1-s0")
+    text = report.block(make(runs=first + last, scores=scores_of("student-best", [[20.0, 21.0, 22.0]])))
+    assert "saw 3,000 images: 0.11 %" in point(text, "The student's longest run") and "scores 21.00 dB" in text
+    assert not report._longest(report.Measured(make("other-nyu")))
+
+
+def test_the_overview_lists_every_claim_as_decided_or_open(make):
+    folder = make(gain=0.25)
+    text, claims = report.overview(folder), verdict.verdicts(folder)
+    shown, still_open = text.partition("## What stays open")[::2]
+    for claim in claims.itertuples():
+        assert (f"| {claim.claim} |" in shown) == (claim.verdict != verdict.NOT_TESTED)
+        named = [line for line in still_open.splitlines() if claim.id in line.replace(",", "").split()]
+        assert len(named) == (claim.verdict == verdict.NOT_TESTED), claim.id
+
+
+def test_the_overview_says_what_was_run_for_how_long_and_on_which_data(make):
+    text = report.overview(make(runs=runs_of("x-native", 1, task="super_resolution", steps=40, batch=4)))
+    assert "| dehazing | 4 | 2 | 1,500 | 40.0 | student, framework-as_released |" in text
+    assert "| super-resolution | 1 | 1 | 160 | 10.0 | x-native |" in text
+    assert "manifest abc; commit c0ffee; torch 2.13." in text
+
+
+def test_writing_changes_the_block_only_and_twice_gives_the_same_bytes(make, readme, results):
+    folder = make()
+    report.write(folder, readme)
+    once = readme.read_text()
+    assert once.startswith(f"# Title\n\n{report.BEGIN}\n") and once.endswith(f"\n{report.END}\n\nThe rest.\n")
+    assert report.inside(once) == report.block(folder) and "Stale" not in once
+    assert (results / "README.md").read_text() == report.overview(folder)
+    made = {file.name: file.read_bytes() for file in (folder / "tables").iterdir()}
+    assert {"table5.csv", "table9.md", "verdict.csv"} <= made.keys()
+    report.write(folder, readme)
+    assert readme.read_text() == once
+    assert {file.name: file.read_bytes() for file in (folder / "tables").iterdir()} == made
+
+
+def test_what_calculation_shows_is_linked_where_it_is(make):
+    folder = make()
+    assert "forensics" not in report.block(folder)
+    (folder / "tables").mkdir()
+    (folder / "tables" / "forensics.md").write_text("findings")
+    assert "(results/cpu-nyu/tables/forensics.md)" in point(report.block(folder), "Without training")
+
+
+@pytest.mark.parametrize("text", ["", report.BEGIN, f"{report.END}\n{report.BEGIN}", f"{report.BEGIN}{report.END}" * 2])
+def test_markers_must_be_there_once_in_order(make, readme, text):
+    readme.write_text(text)
+    with pytest.raises(ValueError, match="needs the lines"):
+        report.write(make(), readme)
+    assert readme.read_text() == text
+
+
+def test_a_study_is_found_by_its_profile_or_its_folder(make):
+    folder = make("cpu-nyu")
+    assert report.find("cpu") == report.find("cpu-nyu") == folder
+    other = make("cpu-its")
+    with pytest.raises(ValueError, match="cpu-its or cpu-nyu"):
+        report.find("cpu")
+    assert report.find("cpu-its") == other
+
+
+def test_a_study_without_student_is_refused(make):
+    folder = make()
+    pd.DataFrame(scores_of("hazy", PSNR)).to_csv(folder / "scores.csv", index=False)
+    with pytest.raises(ValueError, match="no scores of the student"):
+        report.block(folder)
+
+
+def test_the_command_writes_both_files_and_says_where_a_study_is_missing(make, readme, results, capsys):
+    assert cli.main(["report", "--readme", str(readme)]) == 1
+    assert "No study cpu" in capsys.readouterr().err and not results.exists()
+    folder = make()
+    assert cli.main(["report", "--readme", str(readme)]) == 0
+    assert report.inside(readme.read_text()) == report.block(folder) and (results / "README.md").exists()
+
+
+def test_no_torch_is_needed(make):
+    code = ("import sys; from pathlib import Path; from dehazelib import report\n"
+            f"report.block(Path({str(make())!r}))\nassert 'torch' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, check=True)
