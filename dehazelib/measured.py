@@ -1,4 +1,4 @@
-"""What a study measured: scores.csv, runs.csv, curves.csv and compute.csv in its folder, and their summaries."""
+"""What a study measured: the CSV files in its folder, such as scores.csv and runs.csv, and their summaries."""
 
 from pathlib import Path
 
@@ -17,10 +17,12 @@ REQUIRED = {
     "curves": ("run", "label", "seed", "step", "images", "epoch"),
     "compute": ("name", "form", "parameters", "size_mb", "gflops_profiler", "gflops", "latency_ms", "latency_ms_low",
                 "latency_ms_high", "peak_memory_mb", "device"),
+    "protocols": ("run", "label", "seed", "test_set", "image", "protocol", "value"),
+    "real_hazy": ("run", "label", "seed", "image", "statistic", "before", "after"),
 }
 TEXT = ("run", "label", "network", "task", "target", "test_set", "image", "teacher", "teacher_input", "data", "loss",
         "features", "distance", "schedule", "augment", "manifest", "commit", "processor", "gpu", "torch", "name",
-        "title", "form", "device")
+        "title", "form", "device", "protocol", "statistic")
 NOT_OPTIONS = ("run", "label", "network", "seed", "parameters", "best_epoch", "best_validation_psnr_rgb",
                "psnr_selected_on_test", "minutes", "peak_memory_mb", "commit", "processor", "gpu", "torch")
 BOOTSTRAP_SEED = 0
@@ -37,7 +39,8 @@ class Measured:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder} is no study: run one first, or correct the folder.")
-        self.scores, self.runs, self.curves, self.compute = (_read(self.folder, name) for name in REQUIRED)
+        files = {name: _read(self.folder, name) for name in REQUIRED}
+        self.scores, self.runs, self.curves, self.compute, self.protocols, self.real_hazy = files.values()
         self.test_sets = tuple(sorted(set(self.scores.test_set)))
         self._check()
         self.main = next((name for name in MAIN_TEST_SETS if name in self.test_sets), "")

@@ -128,6 +128,21 @@ def test_table_9_shows_ours_as_the_training_graph_and_as_deployed(tmp_path):
     assert row(table, key="aod_net").status == "not run"
 
 
+def test_table_9_shows_every_machine_and_the_networks_that_the_paper_did_not_time(tmp_path):
+    aod = COMPUTE | {"name": "aod_net", "form": "deployed", "parameters": 1761, "gflops_profiler": 1.0}
+    ld = aod | {"name": "ld_net", "title": "LD-Net"}
+    machines = [{"processor": "slow", "threads": 2}, {"processor": "fast", "threads": 1},
+                {"device": "GPU X", "threads": 2}]
+    compute = [one | machine | {"latency_ms": i + 1.0} for one in (aod, ld) for i, machine in enumerate(machines)]
+    table = tables.build(folder(tmp_path, compute=compute), "table9")
+    for key, theirs in (("aod_net", 6.4569), ("ld_net", None)):
+        rows = table[table.key == key]
+        assert list(zip(rows.machine, rows.latency_ms)) == [("slow, 2 threads", 1), ("fast, 1 thread", 2), ("GPU X", 3)]
+        assert (rows.status == "measured").all()
+        assert (rows.inference_ms_published == theirs).all() if theirs else rows.inference_ms_published.isna().all()
+    assert table.model[table.key == "ld_net"].unique() == ["LD-Net"]
+
+
 def test_plug_and_play_compares_a_network_with_itself_and_needs_both(tmp_path):
     study = folder(tmp_path, score("aod_net", [[19.0, 20.0]]) + score("aod_net-affinity", [[19.5, 20.5]])
                    + score("gcanet-affinity", [[30.0, 30.0]]))

@@ -1,0 +1,131 @@
+"""Tables of what the paper did not measure: protocols, haze levels, selection on test, real haze. From CSV only."""
+
+import numpy as np
+import pandas as pd
+
+from dehazelib.measured import Measured
+from dehazelib.statistics import mean_interval
+
+LIMITS = ["mean", "mean_low", "mean_high"]
+PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
+DIFFERENCE = ["difference", "difference_low", "difference_high"]
+AMOUNT = ["seeds", "images", "status"]
+OURS = {"psnr": "psnr_rgb", "ssim": "ssim_gauss11_rgb"}  # the protocol of every other table
+POOLED = "psnr_rgb_pooled"  # derived here: a protocol of a set, not of an image
+PROTOCOLS = {  # name -> what it is, and who evaluates so
+    "psnr_rgb": "float, clamped, mean over images: ours, the authors, FFA-Net, DehazeFormer",
+    "psnr_rgb_8bit": "output rounded to 8 bits, as a saved PNG: GCANet",
+    POOLED: "from the mean squared error over the whole set",
+    "psnr_y": "luma of BT.601, 16 to 235 of 255: usual in super-resolution",
+    "psnr_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
+    "ssim_gauss11_rgb": "11 x 11 Gaussian, zero padded: ours, the authors, FFA-Net",
+    "ssim_gauss11_rgb_valid": "the same without padding: ssim_index.m, pytorch_msssim",
+    "ssim_gauss11_rgb_averaged": "without padding, images averaged 2 x 2 (at 460 x 620): DehazeFormer, gUNet",
+    "ssim_gauss11_y": "without padding, on luma",
+    "ssim_gauss11_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
+    "ssim_uniform7_rgb": "7 x 7 uniform window, no padding: GridDehazeNet, scikit-image's default",
+    "ssim_uniform7_rgb_range2": "the same with dynamic range 2, which older scikit-image took floats to have",
+}
+STATISTICS = {  # of a photograph without ground truth: name -> (where it goes when haze goes, what it is)
+    "dark_channel": ("lower", "mean dark channel, 15 x 15"),
+    "rms_contrast": ("higher", "standard deviation of luminance"),
+    "gradient": ("higher", "mean gradient magnitude of luminance"),
+    "visible_edges": ("higher", "share of pixels with a gradient above 5 % of the range"),
+    "colourfulness": ("higher", "Hasler and Suesstrunk's M, 0 to 255 scale"),
+    "saturation": ("higher", "mean saturation of HSV"),
+    "entropy": ("higher", "entropy of luminance, bits"),
+    "clipped": ("lower", "share of pixels with a colour at 0 or 255"),
+}
+
+
+def protocols(study: Measured) -> pd.DataFrame:
+    """Returns a mean over seeds with 95 % limits per label and protocol, and how far it is from our protocol's."""
+    columns = ["label", "protocol", "what", *LIMITS, "difference_to_ours", *AMOUNT]
+    measured = study.protocols[study.protocols.test_set == study.main]
+    rows = []
+    for label in measured.label.unique() if len(measured) else ["student"]:
+        of_label = measured[measured.label == label]
+        means = of_label.pivot_table("value", "seed", "protocol")
+        if "psnr_rgb" in means:
+            scores = of_label[of_label.protocol == "psnr_rgb"].groupby("seed").value
+            means[POOLED] = scores.apply(lambda psnr: -10 * np.log10((10 ** (-psnr / 10)).mean()))
+        for name, what in PROTOCOLS.items():
+            row = {"label": label, "protocol": name, "what": what, "status": "not run"}
+            if name in means:
+                ours = means[OURS[name[:4]]].mean()
+                row |= dict(zip(LIMITS, mean_interval(means[name]))) | _amount(of_label)
+                row |= {"difference_to_ours": row["mean"] - ours}
+            rows.append(row)
+    return _frame(rows, columns)
+
+
+def levels(study: Measured) -> pd.DataFrame:
+    """Returns the PSNR per haze level (the number after the image's scene) of the student, the frameworks and the hazy
+    input, with limits over seeds, and its gain over the hazy input. beta is the level's scattering coefficient."""
+    columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
+    names, scores = study.scores.label, study.scores[study.scores.test_set == study.main]
+    wanted = names[names.isin(["hazy", "student"]) | names.str.startswith("framework-")].unique()
+    level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0])
+    hazy = scores[scores.label == "hazy"].groupby(level).psnr_rgb.mean()
+    rows = []
+    for label in [name for name in wanted if not name.endswith("equal_budget")]:
+        for (number, of_level) in scores[scores.label == label].groupby(level):
+            per_seed = of_level.groupby("seed")[["psnr_rgb", "ssim_gauss11_rgb"]].mean()
+            row = dict(zip(PSNR, mean_interval(per_seed.psnr_rgb))) | _amount(of_level)
+            rows.append(row | {"label": label, "test_set": study.main, "level": int(number), "beta": _beta(number),
+                               "gain_over_hazy": row["psnr_rgb"] - hazy.get(number, np.nan),
+                               "ssim_gauss11_rgb": per_seed.ssim_gauss11_rgb.mean()})
+    return _frame(rows or [{"label": "student", "status": "not run"}], columns)
+
+
+def selection(study: Measured) -> pd.DataFrame:
+    """Returns what keeping the checkpoint that is best on the test set adds, in dB, to keeping the one that is best on
+    validation scenes: of the same runs, on the same test images, with 95 % limits over seeds. Runs that tracked the
+    test set only. What is added cannot be negative, which the limits do not know, and grows with the validations."""
+    columns = ["label", "psnr_selected_on_validation", "psnr_selected_on_test", *DIFFERENCE, "validations", "seeds",
+               "status"]
+    if "test_psnr_rgb" not in study.curves or study.curves.test_psnr_rgb.isna().all():
+        return _frame([{"label": "student", "status": "not run"}], columns)
+    curves = study.curves.dropna(subset=["test_psnr_rgb"]).reset_index(drop=True)
+    rows = []
+    for label, of_label in curves.groupby("label", sort=False):
+        chosen = of_label.loc[of_label.groupby("run").validation_psnr_rgb.idxmax()].set_index("run").test_psnr_rgb
+        best = of_label.groupby("run").test_psnr_rgb.max()
+        rows.append({"label": label, "psnr_selected_on_validation": chosen.mean(), "psnr_selected_on_test": best.mean(),
+                     **dict(zip(DIFFERENCE, mean_interval(best - chosen))), "seeds": len(best), "status": "measured",
+                     "validations": of_label.groupby("run").size().max()})
+    return _frame(rows, columns)
+
+
+def real_hazy(study: Measured) -> pd.DataFrame:
+    """Returns medians over photographs of each statistic before and after dehazing, and the median change of one
+    photograph (seeds averaged first); `agree` counts those that change as they would with less haze. Without ground
+    truth this does not tell fidelity: noise and exaggeration score like removed haze."""
+    columns = ["label", "statistic", "what", "less_haze", "before", "after", "change", "agree", *AMOUNT]
+    rows = []
+    for label in study.real_hazy.label.unique() if len(study.real_hazy) else ["student"]:
+        of_label = study.real_hazy[study.real_hazy.label == label]
+        for name, (direction, what) in STATISTICS.items():
+            row = {"label": label, "statistic": name, "what": what, "less_haze": direction, "status": "not run"}
+            measured = of_label[of_label.statistic == name]
+            if len(measured):
+                photos = measured.groupby("image")[["before", "after"]].mean()
+                change = photos.after - photos.before
+                row |= photos.median().to_dict() | {"change": change.median()} | _amount(measured)
+                row["agree"] = int((change < 0 if direction == "lower" else change > 0).sum())
+            rows.append(row)
+    return _frame(rows, columns)
+
+
+def _beta(level: float) -> float:
+    return round(0.5 + 0.1 * level, 1)  # haze.sots_beta, which needs torch
+
+
+def _amount(rows: pd.DataFrame) -> dict:
+    return {"seeds": rows.seed.nunique(), "images": rows.image.nunique(), "status": "measured"}
+
+
+def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=columns)
+    whole = table.columns.intersection(["level", "validations", "agree", "seeds", "images"])
+    return table.astype({column: "Float64" for column in whole}).astype({column: "Int64" for column in whole})
