@@ -44,7 +44,7 @@ DIFFERENCE = ["difference", "difference_low", "difference_high"]
 AMOUNT = ["seeds", "images", "status"]
 COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "images")  # whole numbers or empty
 DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size_mb": 3,
-            "latency": 2, "peak": 1, "mean": 4, "gain": 2, "before": 4, "after": 4, "change": 4}
+            "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "mean": 4, "gain": 2, "before": 4, "after": 4, "change": 4}
 
 
 # ---------------------------------------------------------------------------------------------- one builder per kind
@@ -185,6 +185,7 @@ TABLES = {  # name -> (title, builder)
     "table_controls": ("Frameworks against the student trained alone", controls),
     "table_protocols": ("The same outputs under other evaluation protocols", tables_scores.protocols),
     "table_levels": ("PSNR by haze level", tables_scores.levels),
+    "table_search": ("The search for a recipe, on validation scenes", tables_scores.search),
     "table_selection": ("What selecting the checkpoint on the test set adds", tables_scores.selection),
     "table_real_hazy": ("Photographs with real haze, before and after dehazing", tables_scores.real_hazy),
 }

@@ -64,7 +64,7 @@ def levels(study: Measured) -> pd.DataFrame:
     input, with limits over seeds, and its gain over the hazy input. beta is the level's scattering coefficient."""
     columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
     names, scores = study.scores.label, study.scores[study.scores.test_set == study.main]
-    wanted = names[names.isin(["hazy", "student"]) | names.str.startswith("framework-")].unique()
+    wanted = names[names.isin(["hazy", "student", "student-best"]) | names.str.startswith("framework-")].unique()
     level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0])
     hazy = scores[scores.label == "hazy"].groupby(level).psnr_rgb.mean()
     rows = []
@@ -94,6 +94,22 @@ def selection(study: Measured) -> pd.DataFrame:
         rows.append({"label": label, "psnr_selected_on_validation": chosen.mean(), "psnr_selected_on_test": best.mean(),
                      **dict(zip(DIFFERENCE, mean_interval(best - chosen))), "seeds": len(best), "status": "measured",
                      "validations": of_label.groupby("run").size().max()})
+    return _frame(rows, columns)
+
+
+def search(study: Measured) -> pd.DataFrame:
+    """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
+    scenes. No test image had a part in it, nor in the choice of the longest run (student-best and its phases)."""
+    columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
+    runs = study.runs[study.runs.label.str.startswith(("search-", "student-best")) | (study.runs.label == "student")]
+    if runs.empty:
+        return _frame([{"label": "student", "status": "not run"}], columns)
+    rows = []
+    for label, of_label in runs.groupby("label", sort=False):
+        changed = [f"{name} {of_label[name].iloc[0]}" for name in study.options_apart(label, "student")
+                   if name not in ("training_images", "start", "warmup", "manifest")] if label != "student" else []
+        means = {name: study.of_runs(label, name) for name in columns[2:5]}
+        rows.append({"label": label, "changed": ", ".join(changed), **means, "runs": len(of_label), "status": "measured"})
     return _frame(rows, columns)
 
 
@@ -127,5 +143,5 @@ def _amount(rows: pd.DataFrame) -> dict:
 
 def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
-    whole = table.columns.intersection(["level", "validations", "agree", "seeds", "images"])
+    whole = table.columns.intersection(["level", "validations", "agree", "seeds", "images", "training_images", "runs"])
     return table.astype({column: "Float64" for column in whole}).astype({column: "Int64" for column in whole})
