@@ -125,6 +125,19 @@ class Measured:
             raise ValueError(f"{file} mixes {' and '.join(MAIN_TEST_SETS)}: give each its own study folder.")
 
 
+def longest_run(curves: pd.DataFrame) -> pd.DataFrame:
+    """Returns the learning curve of the longest run: rows of curves.csv, images and steps counted on through its phases."""
+    phases = curves[curves.label.str.startswith("student-best")]
+    labels = sorted(phases.label.unique(), key=lambda label: (label == "student-best", label))
+    parts, before = [], {"images": 0, "step": 0, "minutes": 0.0}
+    for label in labels:
+        part = phases[phases.label == label]
+        part = part.assign(label="student-best", run="student-best", **{name: part[name] + n for name, n in before.items()})
+        before = {name: part[name].max() for name in before}
+        parts.append(part)
+    return pd.concat(parts) if parts else phases
+
+
 def published(name: str, text: bool = False) -> pd.DataFrame:
     """Returns one CSV of the paper's own numbers, for example "table5". text: keep every cell as it is printed."""
     return pd.read_csv(paths.PUBLISHED / f"{name}.csv", dtype=str if text else {"key": str}, keep_default_na=not text)
