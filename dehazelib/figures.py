@@ -190,6 +190,27 @@ def scores_by_label(scores: pd.DataFrame) -> Figure:
     return fig
 
 
+def haze_levels(table: pd.DataFrame) -> Figure:
+    """Returns PSNR against haze level, one line per label in the band of its 95 % interval over seeds.
+
+    table: rows with label, level, beta (scattering coefficient), psnr_rgb, psnr_low, psnr_high (dB), such as
+      tables.build(folder, "table_levels") gives; rows without a PSNR are left out.
+    """
+    _require(table, ["label", "level", "beta", "psnr_rgb", "psnr_low", "psnr_high"], "haze_levels")
+    table = table.dropna(subset=["psnr_rgb"]).astype({"level": float}).sort_values(["label", "level"])
+    _require(table, ["psnr_rgb"], "haze_levels")
+    fig, ax = _subplots(1, 1, 4.4)
+    for label, rows in table.groupby("label"):
+        (line,) = ax.plot(rows.level, rows.psnr_rgb, "--" if label == "hazy" else "-", marker="o", ms=5, label=label)
+        ax.fill_between(rows.level, rows.psnr_low, rows.psnr_high, color=line.get_color(), alpha=0.2, lw=0)
+    ticks = table.drop_duplicates("level").sort_values("level")
+    ax.set(xlabel="haze level j of <scene>_<j>, and its scattering coefficient β", ylabel=NAMES["psnr_rgb"])
+    ax.set_xticks(ticks.level, [f"{level:.0f}\nβ {beta:g}" for level, beta in zip(ticks.level, ticks.beta)])
+    ax.legend()
+    _legend_outside(fig, ax)
+    return fig
+
+
 def pareto(table5: pd.DataFrame, cost: str = "parameters") -> Figure:
     """Returns PSNR against a cost: as published (hollow), and as measured (filled, 95 % intervals).
 
@@ -249,27 +270,6 @@ def bars(table: pd.DataFrame, x: str, y: str, low: str | None = None, high: str 
         ax.margins(x=0.15)
         ax.locator_params(axis="x", nbins=5)
     axes[0, 0].set(yticks=range(len(table)), yticklabels=table[x].astype(str))
-    return fig
-
-
-def affinity_memory(table: pd.DataFrame) -> Figure:
-    """Returns the affinity loss's extra memory against the number of pixels, one line per method, log-log.
-
-    table: rows with pixels (N), method, extra_mb (MB); rows without a measurement are left out. Where a
-      method needed no measurable memory, the axis is linear from zero to the smallest positive value.
-    Raises ValueError if no method needed any.
-    """
-    _require(table, ["pixels", "method", "extra_mb"], "affinity_memory")
-    table = table.dropna(subset=["extra_mb"])
-    positive = table.loc[table["extra_mb"] > 0, "extra_mb"]
-    if positive.empty:
-        raise ValueError("affinity_memory: no row has a positive extra_mb to show.")
-    fig, ax = _subplots(1, 1, 4.2)
-    sns.lineplot(table, x="pixels", y="extra_mb", hue="method", style="method", markers=True, dashes=False,
-                 errorbar=None, ax=ax, legend="full")
-    ax.set(xscale="log", xlabel="pixels N after pooling", ylabel="extra memory (MB)")
-    ax.set_yscale("log") if len(positive) == len(table) else ax.set_yscale("symlog", linthresh=positive.min())
-    _legend_outside(fig, ax)
     return fig
 
 

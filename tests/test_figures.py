@@ -54,19 +54,12 @@ def ablation():
                          "high": [22.5, np.nan], "published": [32.14, 31.9]})
 
 
-def memory(smallest=0.1):
-    rows = [(pixels, method, megabytes) for pixels, k in ((64, 1), (1024, 16))
-            for method, megabytes in (("N x N", 8e-6 * pixels**2), ("tiled", 10.0), ("C x C", smallest * k))]
-    return pd.DataFrame(rows, columns=["pixels", "method", "extra_mb"])
-
-
 TABLE_FIGURES = {
     "learning_curves": (lambda t: figures.learning_curves(t), curves),
     "gradient_share": (lambda t: figures.gradient_share(t, 0.1), curves),
     "scores_by_label": (lambda t: figures.scores_by_label(t), scores),
     "pareto": (lambda t: figures.pareto(t), table5),
     "bars": (lambda t: figures.bars(t, "w", "psnr", "low", "high", "published"), ablation),
-    "affinity_memory": (lambda t: figures.affinity_memory(t), memory),
 }
 
 
@@ -231,13 +224,6 @@ def test_bars_shows_the_paper_on_its_own_axis():
     assert len(figures.bars(ablation(), "w", "psnr").axes) == 1
     with pytest.raises(ValueError, match="both limits"):
         figures.bars(ablation(), "w", "psnr", low="low")
-
-
-def test_memory_is_log_log_and_survives_a_method_without_any():
-    ax = figures.affinity_memory(memory()).axes[0]
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert {"N x N", "tiled", "C x C"} <= set(texts(ax.figure))
-    assert figures.affinity_memory(memory(smallest=0.0)).axes[0].get_yscale() == "symlog"
 
 
 # --------------------------------------------------------------------------------------------------- diagrams

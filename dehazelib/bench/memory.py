@@ -1,0 +1,65 @@
+"""How much memory a call needs at its peak, on its own: of the GPU, else of a fresh process."""
+
+import gc
+import multiprocessing
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+AVAILABLE = Path("/proc/meminfo")
+PRELOAD = ["dehazelib.networks", "pandas"]  # imported once for all fresh processes; nothing of it has run there
+
+
+def extra_mb(run: Callable[[], object], device: str = "cpu") -> float:
+    """Returns by how many MB (1e6 bytes) one call raises the memory in use at its peak: of the GPU, else this process.
+
+    On the CPU it reads the kernel's high-water mark (Linux; NaN elsewhere). Memory that this process freed but kept is
+    not seen again, and a first call also loads code: use in_fresh_process, and warm up with something small.
+    """
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    if not RESET.exists():
+        return float("nan")
+    gc.collect()
+    RESET.write_text("5")  # the high-water mark falls to what is in use now
+    before = _status_mb("VmRSS")
+    run()
+    return max(_status_mb("VmHWM") - before, 0.0)
+
+
+def in_fresh_processes(function: Callable, arguments: Iterable[tuple]) -> list:
+    """Returns function(*a) for each tuple of arguments, each call in a process that has run nothing before.
+
+    function: importable, with arguments and result that can be pickled.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        return [pool.submit(function, *a).result() for a in arguments]
+
+
+def available_mb(device: str = "cpu") -> float:
+    """Returns the memory free for a new call, in MB: of the GPU, else of the machine (Linux; infinite elsewhere)."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info()[0] / 1e6
+    if not AVAILABLE.exists():
+        return float("inf")
+    return _kilobytes(AVAILABLE, "MemAvailable") / 1e3
+
+
+def _status_mb(name: str) -> float:
+    return _kilobytes(STATUS, name) / 1e3
+
+
+def _kilobytes(file: Path, name: str) -> float:
+    """Returns a figure of a /proc file, given there in kB of 1024 bytes, in kB of 1000."""
+    (line,) = [line for line in file.read_text().splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1.024
