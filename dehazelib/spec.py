@@ -9,6 +9,9 @@ from pathlib import Path
 import yaml
 
 
+LATER = ()  # options added after runs were committed: only values other than the default enter a run's id
+
+
 @dataclass(frozen=True)
 class Spec:
     """One training run. Its `id` (a readable label and a content hash) names its folder."""
@@ -91,8 +94,10 @@ class Spec:
 
     @property
     def id(self) -> str:
-        """Returns label, seed and the first 8 hex digits of the SHA-256 of the whole specification."""
-        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+        """Returns label, seed and the first 8 hex digits of the SHA-256 of the specification."""
+        counted = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+                   if f.name not in LATER or getattr(self, f.name) != f.default}
+        digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
         return f"{self.label}-s{self.seed}-{digest[:8]}"
 
     def replace(self, **changes) -> "Spec":

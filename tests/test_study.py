@@ -155,3 +155,13 @@ def test_lists_of_runs_need_no_torch_when_no_baseline_is_asked_for():
     code = ("import sys, json; from dehazelib import study; s = study.load('smoke'); study.central(s); study.teachers(s);"
             "print(json.dumps('torch' in sys.modules))")
     assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) is False
+
+
+def test_an_option_added_later_leaves_the_ids_of_earlier_runs_alone(monkeypatch):
+    run = Spec()
+    with_all, other = run.id, run.replace(reduce=2).id
+    monkeypatch.setattr("dehazelib.spec.LATER", ("reduce",))
+    without = run.id
+    assert without != with_all and run.replace(reduce=2).id == other
+    monkeypatch.setattr("dehazelib.spec.LATER", ("reduce", "start"))
+    assert run.id != without and run.replace(start="x", reduce=2).id == run.replace(reduce=2, start="x").id
