@@ -298,3 +298,23 @@ def test_probes_state_their_work_and_are_kept_with_the_layers(monkeypatch, resul
     assert probes.gflop["matrix product"] == pytest.approx(2e-9 * 8**3)
     assert probes.mb["memory"] == pytest.approx(12e-6 * 16)
     assert set(table.kind) == {"layer", "probe"}
+
+
+def test_table9_measures_only_what_this_machine_lacks(tmp_path, monkeypatch):
+    asked = []
+
+    def measure(names):
+        asked.append(names)
+        facts = {"form": "deployed", "height": 460, "width": 620, "latency_ms": float(len(asked)), **table9._machine("cpu")}
+        return pd.DataFrame([{"name": name} | facts for name in [table9.GRAPH, *names]])
+
+    monkeypatch.setattr(table9, "measure", measure)
+    file = tmp_path / "compute.csv"
+    table9.obtain(["aod_net"], file)
+    assert table9.obtain(["aod_net"], file).latency_ms.tolist() == [1.0, 1.0] and asked == [["aod_net"]]
+    rows = table9.obtain(["aod_net", "student"], file)
+    assert asked[1:] == [["student"]] and set(rows.name) == {table9.GRAPH, "aod_net", "student"}
+    other = pd.read_csv(file).assign(processor="another")
+    other.to_csv(file, index=False)
+    table9.obtain(["aod_net"], file)
+    assert asked[2:] == [["aod_net"]] and set(pd.read_csv(file).processor) == {"another", table9._machine("cpu")["processor"]}

@@ -47,6 +47,23 @@ def measure(names: list[str], size: tuple[int, int] = SIZE, seconds: float = 10.
     return pd.DataFrame(parts).astype({"repeats": int})
 
 
+def obtain(names: list[str], file: Path) -> pd.DataFrame:
+    """Returns the rows of these networks on this machine, measuring only those that the file lacks; the file then holds
+    them beside other machines' rows. Remove rows from the file to have them measured again."""
+    wanted = {GRAPH, *(CATALOGUE if names == ["all"] else names)}
+    devices = {_machine(device)["device"] for device in ["cpu"] + ["cuda"] * torch.cuda.is_available()}
+
+    def here(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[(rows.processor == _machine("cpu")["processor"]) & rows.device.isin(devices) & rows.name.isin(wanted)]
+
+    known = here(pd.read_csv(file)) if file.exists() else None
+    have = set() if known is None else {name for name, of in known.groupby("name") if set(of.device) >= devices}
+    if not wanted - have:
+        return known
+    missing = [name for name in (CATALOGUE if names == ["all"] else names) if name not in have]
+    return here(keep(measure(missing), file))
+
+
 def keep(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
     """Returns compute.csv with these rows in the place of this machine's earlier ones; other machines' rows stay."""
     return timing.replace(rows, file, KEY)
