@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dehazelib import paths, tables, verdict
+from dehazelib import model_card, paths, tables, verdict
 from dehazelib.claims import published_images
 from dehazelib.files import write_text
 from dehazelib.measured import Measured, published
@@ -23,7 +23,7 @@ DIGITS = {"": 2, "dB": 2, "ssim": 4, "gflops": 3, "MB": 3, "parameters": 0, "ima
 TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
             "nyu": "NYU Depth v2 with haze made by RESIDE's recipe, not the original ITS files"}
 TEST = {"rooms": "images of the embedded rooms", "sots_indoor": "of the 500 SOTS-indoor pairs"}
-LONGEST = "student-best"
+LONGEST = model_card.LABEL
 
 
 def find(name: str) -> Path:
@@ -43,7 +43,8 @@ def find(name: str) -> Path:
 
 
 def write(folder: Path, readme: Path) -> None:
-    """Writes the study's tables and verdicts, the claims block of `readme`, and README.md beside the study's folder.
+    """Writes the study's tables and verdicts, the claims block of `readme`, README.md beside the study's folder, and the
+    model card, if weights are shipped and this study has their run.
 
     The same rows give the same bytes; no run is opened. Raises ValueError if the markers are not there or the study has
     no student, FileNotFoundError if a file is absent.
@@ -54,6 +55,13 @@ def write(folder: Path, readme: Path) -> None:
     verdict.write(folder)
     write_text(readme, text.replace(f"{BEGIN}{old}{END}", f"{BEGIN}{new}{END}"))
     write_text(folder.parent / "README.md", overview(folder))
+    if (card := shipped_card()).exists() and Measured(folder).has(LONGEST):
+        write_text(card, model_card.card(folder))
+
+
+def shipped_card() -> Path:
+    """Returns where the model card of the shipped weights stands."""
+    return paths.WEIGHTS / "README.md"
 
 
 def inside(text: str, name: Path | str = "README.md") -> str:

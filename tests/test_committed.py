@@ -1,14 +1,18 @@
 """What is committed under results/ follows from the committed rows, and holds nothing that must not be there."""
 
+import os
 import re
 import shutil
 import subprocess
 
 import pandas as pd
 import pytest
+from safetensors import safe_open
 
-from dehazelib import paths, report, runs, tables, verdict
+from dehazelib import evaluation, inference, model_card, paths, report, runs, tables, verdict
+from dehazelib.data.pairs import open_data
 from dehazelib.measured import METRICS
+from dehazelib.spec import Spec
 
 RESULTS = paths.ROOT / "results"
 CHARTS = {f"{name}.png" for name in ("teacher_curves", "student_curves", "framework_curves", "gradient_share", "pareto",
@@ -105,3 +109,23 @@ def test_no_path_of_the_machine_is_in_a_text(study):
         if file.suffix in (".csv", ".md", ".json", ".yaml", ".txt", ".ipynb"):
             found = ABSOLUTE.search(file.read_text(encoding="utf-8"))
             assert not found, f"{file} has {found[0]!r}"
+
+
+def test_the_shipped_weights_are_those_of_a_committed_run_and_their_card_is_made_from_its_rows():
+    if not inference.SHIPPED.exists():
+        pytest.skip("no weights are shipped")
+    with safe_open(inference.SHIPPED, "pt") as file:
+        run = file.metadata()["run"]
+    (study,) = [study for study in STUDIES if run in set(pd.read_csv(study / "runs.csv").run)]
+    assert report.shipped_card().read_text(encoding="utf-8") == model_card.card(study)
+    assert inference.SHIPPED.stat().st_size < 500_000
+
+
+def test_the_shipped_weights_score_as_committed():
+    if not inference.SHIPPED.exists() or not os.environ.get("DEHAZE_DATA"):
+        pytest.skip("skipped: no data")
+    pairs = open_data(os.environ["DEHAZE_DATA"]).tests["sots_indoor"].some(3)
+    again = evaluation.scores(inference.load(), Spec(), pairs)
+    kept = pd.concat([pd.read_csv(study / "scores.csv", dtype={"image": str}) for study in STUDIES])
+    both = again.merge(kept[kept.label == model_card.LABEL], on=["test_set", "image"], suffixes=("", "_kept"))
+    assert len(both) == len(again) and (both.psnr_rgb - both.psnr_rgb_kept).abs().max() < 0.01

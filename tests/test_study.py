@@ -103,7 +103,8 @@ def test_the_released_weight_is_the_papers_on_the_papers_images_and_weaker_on_sm
 
 def test_phases_of_the_best_run_follow_each_other_and_the_search_is_never_scored():
     settings = study.load("smoke", search={"slow": {"lr": 1e-4}}, best=[{"steps": 40}, {"steps": 20, "reduce": 2}])
-    first, last = study.best(settings)
+    first, last, control = study.best(settings)
+    assert (control.label, control.network) == ("hazy-all_pairs", "hazy") and study.best(study.load("smoke")) == []
     assert (first.start, last.start, last.label, last.reduce) == ("", first.id, "student-best", 2)
     (slow,) = study.search(settings)
     assert slow.lr == 1e-4 and not study.is_scored(slow) and study.is_scored(last)
