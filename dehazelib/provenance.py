@@ -7,8 +7,6 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-import torch
-
 from dehazelib import paths
 
 PACKAGES = ("torch", "lightning", "numpy", "scipy", "pandas", "scikit-image", "pillow", "matplotlib", "seaborn")
@@ -17,6 +15,8 @@ PACKAGES = ("torch", "lightning", "numpy", "scipy", "pandas", "scikit-image", "p
 @functools.cache
 def environment() -> dict:
     """Returns commit (with "+changes" if the tree differs from it), hardware and package versions, as plain values."""
+    import torch  # here: reading what was measured needs none
+
     return {
         "commit": _commit(),
         "processor": _processor(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dehazelib import model_card, paths, tables, verdict
+from dehazelib import model_card, paths, speed, tables, verdict
 from dehazelib.claims import published_images
 from dehazelib.files import write_text
 from dehazelib.measured import Measured, published
@@ -88,7 +88,7 @@ def block(folder: Path) -> str:
 {_table(CLAIM, map(_claim, shown.itertuples()))}
 Of the paper's {len(claims)} claims {_counts(claims)}: [all of them, with rule and rows]({place}/tables/verdict.md).
 
-{_list([*points, _check(study)])}"""
+{_list([*points, *speed.sentences(folder.parent / "benchmarks"), _check(study)])}"""
 
 
 def overview(folder: Path) -> str:

@@ -38,7 +38,7 @@ class Settings:
     best: list = field(default_factory=list)  # phases of the longest run, each a dict of changes; each goes on from the one before
     student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
-    baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"]
+    baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"], or []
     sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
     sr_baseline_steps: int = 4  # of teacher_batch images
     baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
@@ -236,9 +236,11 @@ def ablations(settings: Settings) -> list[Spec]:
 def baselines(settings: Settings) -> list[Spec]:
     """Returns Table 5's other networks, and ours at the same budget, so that no comparison mixes budgets."""
     names = BASELINES if settings.baselines == ["all"] else settings.baselines
+    prior = Spec(label="dark_channel_prior", network="dark_channel_prior", data=settings.source)
+    if not names:
+        return [prior]
     ours = _budget(settings, student(settings))
-    return [Spec(label="dark_channel_prior", network="dark_channel_prior", data=settings.source)] + [
-        baseline(settings, name) for name in names] + [
+    return [prior] + [baseline(settings, name) for name in names] + [
         ours.replace(label="student-equal_budget"),
         _budget(settings, framework(settings, "as_released")).replace(label="framework-equal_budget")]
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from dehazelib import paths, provenance
 from dehazelib.files import write_csv
@@ -114,4 +113,6 @@ def _keys(rows: pd.DataFrame, key: list[str]) -> list[tuple]:
 
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
+        import torch  # here: reading what was timed needs none
+
         torch.cuda.synchronize()
