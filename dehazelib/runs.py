@@ -84,7 +84,8 @@ class Run:
             raise FileNotFoundError(f"{weights} is missing: train the run first (dehazelib train {self.spec.id}).")
         network = networks.build(self.spec.network)
         network.load_state_dict(load_file(weights))
-        return network.eval()
+        layout = torch.channels_last if self.spec.channels_last else torch.contiguous_format
+        return network.to(memory_format=layout).eval()
 
     def score(self, pairs: Pairs) -> pd.DataFrame:
         """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""
