@@ -69,6 +69,10 @@ def one_seed(m: Measurement, claim: pd.Series) -> None:
     """none, with one seed the interval cannot tell a better training from a luckier one; run two or more"""
 
 
+def straddled(m: Measurement, claim: pd.Series) -> None:
+    """none, the interval reaches from below the limit to above it; run more seeds, on a machine that does nothing else"""
+
+
 def unlike_budgets(m: Measurement, claim: pd.Series) -> None:
     """none, the runs compared were trained on different numbers of images"""
 

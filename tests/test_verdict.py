@@ -292,6 +292,9 @@ def test_training_overhead_compares_like_with_like(tmp_path):
         assert decided(study, "minimal_training_overhead").verdict == expected
     once = [row for row in runs if row["seed"] == 0]
     assert decided(folder(tmp_path, scores=scores, runs=once), "minimal_training_overhead").verdict == "not tested here"
+    noisy = [row | {"minutes": 0.9} if row["label"] != "student" and row["seed"] else row for row in runs]  # ratios 3.0, 0.9
+    row = decided(folder(tmp_path, scores=scores, runs=noisy), "minimal_training_overhead")
+    assert row.verdict == "not tested here" and "from below the limit to above it" in row.why
     runs[0]["processor"] = "another"
     assert decided(folder(tmp_path, scores=scores, runs=runs), "minimal_training_overhead").verdict == "not tested here"
 
