@@ -7,3 +7,13 @@ __version__ = "0.1.0"
 # Waiting OpenMP threads spin by default; when anything else wants the same core, a step then takes 20 times as long.
 # Read when torch is first imported, so the Makefile sets it too.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def dehaze(image, weights=None):
+    """Returns the dehazed image, of the same type and size: a PIL image, an array uint8 (H, W, 3) or a tensor in [0, 1].
+
+    weights: a student's .safetensors file, by default the shipped one, or a loaded network. See dehazelib.inference.
+    """
+    from dehazelib import inference  # here, because it imports torch
+
+    return inference.dehaze(image, weights)

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from dehazelib import study
+from dehazelib import paths, study
 from dehazelib.data.images import DataError
 
 
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.run(options)
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()
-    except (ValueError, TypeError, OSError, FloatingPointError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError, RuntimeError) as error:
         print(f"dehazelib: {error}", file=sys.stderr)
         return 1
     return 0
@@ -54,15 +54,31 @@ def parser() -> argparse.ArgumentParser:
     networks.add_argument("--csv", action="store_true", help="as CSV on standard output")
     networks.set_defaults(run=list_networks)
 
+    bench = commands.add_parser("bench", help="time alternatives on this machine, for minutes")
+    bench.add_argument("what", choices=["affinity", "training", "inference"])
+    bench.set_defaults(run=run_benchmark)
+
     verdict = commands.add_parser("verdict", help="print each claim of the paper with ours and a verdict")
     _study_options(verdict)
     verdict.set_defaults(run=print_verdict)
+
+    report = commands.add_parser("report", help="write tables, README.md's claims and results/README.md from the rows")
+    report.add_argument("--profile", default="cpu", help="the study: its profile or its folder's name (default: cpu)")
+    report.add_argument("--readme", type=Path, default=paths.ROOT / "README.md", metavar="FILE",
+                        help="file with the markers of the claims (default: the project's README.md)")
+    report.set_defaults(run=write_report)
 
     dehaze = commands.add_parser("dehaze", help="dehaze photographs")
     dehaze.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     dehaze.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results (PNG)")
     dehaze.add_argument("--weights", type=Path, help="a student's .safetensors file (default: the shipped one)")
     dehaze.set_defaults(run=dehaze_photos)
+
+    export = commands.add_parser("export", help="write a student as an ONNX file")
+    export.add_argument("target", type=Path, metavar="FILE.onnx")
+    export.add_argument("--weights", type=Path, help="a student's .safetensors file (default: the shipped one)")
+    export.add_argument("--int8", action="store_true", help="convolutions in 8 bits: smaller, less exact")
+    export.set_defaults(run=export_student)
     return top
 
 
@@ -160,9 +176,9 @@ def score_run(options: argparse.Namespace) -> None:
 
 def _weights(options: argparse.Namespace):
     """Returns the network that `score` was given as a file, or the shipped one."""
+    from dehazelib.inference import load
     from dehazelib.networks import CATALOGUE
     from dehazelib.networks.official import load_official
-    from dehazelib.weights import load
 
     if options.official and not options.what:
         raise ValueError(f"score --official {options.official}: name the authors' file as well.")
@@ -187,6 +203,16 @@ def list_networks(options: argparse.Namespace) -> None:
     print(table.to_csv(index=False) if options.csv else table.to_string(index=False, na_rep=""), end="\n"[options.csv:])
 
 
+def run_benchmark(options: argparse.Namespace) -> None:
+    from importlib import import_module
+
+    from dehazelib.bench import timing
+
+    table = import_module(f"dehazelib.bench.{options.what}").run()
+    print(table.to_string(index=False, na_rep="", float_format="{:.4g}".format))
+    print(f"rows: {timing.file(options.what)}")
+
+
 def print_verdict(options: argparse.Namespace) -> None:
     from dehazelib import runs, verdict
 
@@ -198,17 +224,34 @@ def print_verdict(options: argparse.Namespace) -> None:
         print(f"{row.verdict:16} {row.where}: {row.claim} (theirs {row.value}{ours}) {row.why}")
 
 
+def write_report(options: argparse.Namespace) -> None:
+    from dehazelib import report
+
+    folder = report.find(options.profile)
+    report.write(folder, options.readme)
+    print(f"written from the rows in {folder}: its tables, {options.readme}, {folder.parent / 'README.md'}")
+
+
 def dehaze_photos(options: argparse.Namespace) -> None:
-    from dehazelib.weights import dehaze_file, load
+    from dehazelib.inference import dehaze_file, keep_freed_memory, load
 
     first = {}
     for photo in options.photos:
         if first.setdefault(photo.stem, photo) is not photo:
             raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: give each its own -o.")
     network = load(options.weights)
+    keep_freed_memory()
     for photo in options.photos:
         target = options.out / f"{photo.stem}.png"
         if target.exists() and os.path.samefile(target, photo):
             raise ValueError(f"{photo}: would be overwritten by its own result; choose another folder with -o.")
         dehaze_file(network, photo, target)
         print(target)
+
+
+def export_student(options: argparse.Namespace) -> None:
+    from dehazelib.export import export
+    from dehazelib.inference import load
+
+    export(load(options.weights), options.target, options.int8)
+    print(options.target)

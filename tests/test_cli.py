@@ -16,7 +16,8 @@ from dehazelib import cli, networks, paths, study
 
 TINY = ("student_steps=2 student_batch=1 student_crop=32 validations=1 validation_pairs=1 test_pairs=1 "
         "accelerator=cpu").split()
-COMMANDS = ["", "data", "data check", "data make", "train", "score", "networks", "verdict", "dehaze"]
+COMMANDS = ["", "data", "data check", "data make", "train", "score", "networks", "bench", "verdict", "report", "dehaze",
+            "export"]
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,7 @@ def test_help_does_not_wait_for_torch():
     (["score", "student"], ["weights.safetensors is missing: train the run first (dehazelib train student-"]),
     (["score", "none.safetensors"], ["none.safetensors: no such weights"]),
     (["verdict"], ["holds no finished run of the study smoke"]),
+    (["report"], ["No study cpu in", "which holds nothing", "make study PROFILE=cpu"]),
     (["dehaze", "a.jpg", "-o", "out", "--weights", "none.safetensors"], ["none.safetensors: no such"]),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_bad_input_gets_one_line(run, results, arguments, parts):

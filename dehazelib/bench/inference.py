@@ -1,0 +1,172 @@
+"""The student's runtimes side by side: how long one image takes, and what a runtime's arithmetic costs in PSNR."""
+
+import copy
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import onnxruntime
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dehazelib import inference, networks
+from dehazelib.bench import timing
+from dehazelib.data.pairs import Pairs, open_data
+from dehazelib.export import export
+from dehazelib.metrics import psnr_rgb
+
+REFERENCE = "eager"  # float32, contiguous
+SIZES = [(460, 620), (1080, 1920), (2160, 3840)]  # height, width: the paper's, 1080p, 4K
+CASE = ["device", "height", "width"]
+
+Runtime = Callable[[Tensor], Tensor]  # hazy (B, 3, H, W) in [0, 1] -> dehazed, on the same device
+
+
+class Graphed:
+    """The network as a CUDA graph, recorded at the first image of each size; its output is overwritten by the next."""
+
+    def __init__(self, network: nn.Module):
+        self.network, self.recorded = network, {}
+
+    def __call__(self, image: Tensor) -> Tensor:
+        if image.shape not in self.recorded:
+            given, graph, stream = image.clone(), torch.cuda.CUDAGraph(), torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                self.network(given)  # chooses its kernels before the recording
+            torch.cuda.current_stream().wait_stream(stream)
+            with torch.cuda.graph(graph):
+                output = self.network(given)
+            self.recorded[image.shape] = given, graph, output
+        given, graph, output = self.recorded[image.shape]
+        given.copy_(image)
+        graph.replay()
+        return output
+
+
+def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime]:
+    """Returns the ways to run the student on "cpu" or "cuda", by name. folder: for the ONNX files of those on a CPU."""
+    student = student.to(device)
+    last = copy.deepcopy(student).to(memory_format=torch.channels_last)
+    methods = {
+        REFERENCE: student,
+        "channels last": lambda image: last(image.contiguous(memory_format=torch.channels_last)),
+        "bf16 autocast": _autocast(student, device, torch.bfloat16),
+        "strips": partial(inference.dehaze, weights=student),
+    }
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler):
+        methods["torch.compile"] = torch.compile(copy.deepcopy(student))
+        methods["torch.compile, bf16"] = _autocast(torch.compile(copy.deepcopy(student)), device, torch.bfloat16)
+    else:
+        print(f"torch.compile is left out: there is no compiler {compiler}.")
+    if device == "cuda":
+        half = copy.deepcopy(last).half()
+        methods |= {
+            "fp16 autocast": _autocast(student, device, torch.float16),
+            "fp16, channels last": lambda image: half(image.half().contiguous(memory_format=torch.channels_last)).float(),
+            "CUDA graph": Graphed(student),
+            "CUDA graph, fp16, channels last": Graphed(lambda image: half(
+                image.half().contiguous(memory_format=torch.channels_last)).float()),
+        }
+        return methods
+    for name, int8 in (("ONNX Runtime", False), ("ONNX Runtime, int8", True)):
+        file = folder / f"int8-{int8}.onnx"
+        export(student, file, int8)
+        methods[name] = _session(file)
+    return methods
+
+
+def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5, seconds: float = 40.0,
+        data: str | None = None, images: int = 8) -> pd.DataFrame:
+    """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
+
+    Keeps all repeats in results/benchmarks/inference.csv, and the change of PSNR on single images in
+    inference_accuracy.csv. On a CPU a size above the first is left to the runtimes that, going by the size before, fit
+    together into three times `seconds`; at 4K that is few.
+    weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and its
+    accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded rooms.
+    """
+    trained = weights is not None or inference.SHIPPED.exists()
+    student = inference.load(weights) if trained else _untrained()
+    timed, changed = [], []
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
+            methods = runtimes(copy.deepcopy(student), device, Path(folder))
+            timed.append(times(methods, sizes, device, repeats, seconds))
+            if trained:
+                pairs = next(iter(open_data(data or os.environ.get("DEHAZE_DATA") or "rooms").tests.values()))
+                changed.append(accuracy(methods, pairs.some(images), device))
+    rows = pd.concat(timed, ignore_index=True)
+    timing.keep(rows, "inference")
+    table = timing.summary(rows, REFERENCE, by=CASE)
+    if not trained:
+        print(f"{inference.SHIPPED} is absent: times are of an untrained student, and its accuracy is not measured.")
+        return table
+    changes = pd.concat(changed, ignore_index=True)
+    timing.keep(changes, "inference_accuracy")
+    mean = changes.groupby(["device", "method"], as_index=False).psnr_change_db.mean()
+    return table.merge(mean, on=["device", "method"], how="left")
+
+
+def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str, repeats: int,
+          seconds: float) -> pd.DataFrame:
+    """Returns one row per size, runtime and repeat: device, height, width, method, repeat, ms."""
+    parts, chosen = [], list(methods)
+    for height, width in sizes:
+        if parts and device == "cpu":
+            before = parts[-1]
+            growth = height * width / (before.height * before.width).iloc[0]
+            chosen = affordable(growth * before.groupby("method").ms.median(), 3e3 * seconds)
+        image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
+        calls = {name: partial(methods[name], image) for name in methods if name in chosen}
+        if not calls:
+            break
+        rows = timing.compare(calls, repeats, seconds, device)
+        parts.append(rows.assign(device=device, height=height, width=width))
+    return pd.concat(parts, ignore_index=True)
+
+
+def affordable(ms: pd.Series, budget: float) -> list[str]:
+    """Returns the methods, quickest first, that together fit into `budget` ms with a warm-up and the fewest repeats."""
+    total = (ms.sort_values() * (1 + timing.LEAST)).cumsum()
+    return total[total <= budget].index.tolist()
+
+
+def accuracy(methods: dict[str, Runtime], pairs: Pairs, device: str) -> pd.DataFrame:
+    """Returns one row per runtime and image: device, method, test_set, image, psnr_rgb, psnr_change_db.
+
+    The change is to eager float32 on the same image; negative: lost.
+    """
+    rows = []
+    for pair, (hazy, clear) in zip(pairs.pairs, (pairs[i] for i in range(len(pairs)))):
+        score = {name: psnr_rgb(forward(hazy[None].to(device)).float().cpu(), clear[None]).item()
+                 for name, forward in methods.items()}
+        rows += [{"device": device, "method": name, "test_set": pairs.name, "image": pair.name, "psnr_rgb": value,
+                  "psnr_change_db": value - score[REFERENCE]} for name, value in score.items()]
+    return pd.DataFrame(rows)
+
+
+def _autocast(network: Runtime, device: str, kind: torch.dtype) -> Runtime:
+    def run(image: Tensor) -> Tensor:
+        with torch.autocast(device, kind):
+            return network(image)
+
+    return run
+
+
+def _session(file: Path) -> Runtime:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda image: torch.from_numpy(session.run(None, {"hazy": image.numpy()})[0])
+
+
+def _untrained() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return networks.build("student").eval()

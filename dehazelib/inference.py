@@ -1,0 +1,201 @@
+"""A trained student on photographs of any size."""
+
+import ctypes
+import os
+import platform
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dehazelib import networks, paths
+from dehazelib.data.images import DataError
+from dehazelib.networks.student import OuterBlock, Student
+
+SHIPPED = paths.WEIGHTS / "student.safetensors"
+FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger ones are kept in float16
+STRIP_PIXELS = {"cpu": 40_000, "cuda": 4_000_000}  # of one strip: on a CPU its maps stay in the cache
+STRIP_ROWS = 32  # at least: two more rows on either side are computed twice
+
+
+def load(path: Path | str | None = None, network: str = "student") -> nn.Module:
+    """Returns a network with the weights of a .safetensors file, in evaluation mode; by default the shipped student.
+
+    Raises FileNotFoundError if the file is absent, DataError naming the first tensor that does not fit.
+    """
+    path = Path(path) if path else SHIPPED
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights. Give --weights FILE, for example a run's weights.safetensors.")
+    model = networks.build(network)
+    try:
+        given = load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a safetensors file ({error}).") from None
+    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in given.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise DataError(f"{path} does not hold a {network}: {name} is {found.get(name, 'absent')}, "
+                            f"the network has {wanted.get(name, 'no such tensor')}.")
+    model.load_state_dict(given)
+    return model.eval()
+
+
+def dehaze(image, weights: Path | str | Callable | None = None):
+    """Returns the dehazed image, of the same type, size and number format as `image`, on the same device.
+
+    image: a PIL image (the result is RGB), a NumPy array uint8 (H, W, 3), or a tensor of floats (3, H, W) or
+    (B, 3, H, W) in [0, 1]; RGB. weights: a student's .safetensors file, by default the shipped one, or a network as
+    `load` returns it. Raises TypeError or ValueError for another image, and what `load` raises.
+
+    The student runs in strips (see by_strips), which on a CPU is also faster than in one piece; with feature maps in
+    float32 up to 4,000,000 pixels, in float16 above. Other networks run in one piece.
+    """
+    network = weights if callable(weights) else load(weights)
+    if isinstance(image, Image.Image):
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"The image has more than 8 bits a channel (mode {image.mode}): convert it to 8 bits.")
+        return Image.fromarray(dehaze(np.array(image.convert("RGB")), network))
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"An image as an array must be uint8 (height, width, 3), not {image.dtype} {image.shape}.")
+        pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)
+        return _forward(network, pixels[None])[0].permute(1, 2, 0).contiguous().numpy()
+    if not isinstance(image, Tensor):
+        raise TypeError(f"An image must be a PIL image, a NumPy array or a tensor, not {type(image).__name__}.")
+    shape = tuple(image.shape)
+    if not image.is_floating_point() or len(shape) not in (3, 4) or shape[-3] != 3 or not image.numel():
+        raise ValueError(f"An image as a tensor must be of floats (3, height, width) or (batch, 3, height, width), "
+                         f"not {image.dtype} {shape}.")
+    low, high = image.min().item(), image.max().item()
+    if not (low >= -0.001 and high <= 1.001):  # also refuses NaN
+        raise ValueError(f"An image as a tensor must lie in [0, 1]; this one has values from {low:.4g} to {high:.4g}.")
+    if weights is not network:
+        network.to(image.device)
+    return _forward(network, image.reshape(-1, *shape[-3:])).reshape(shape)
+
+
+def read_photo(photo: Path) -> Image.Image:
+    """Returns a photograph upright, in RGB. Raises FileNotFoundError, or DataError for what is no 8-bit image."""
+    try:
+        with Image.open(photo) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(f"{photo}: has more than 8 bits a channel (mode {opened.mode}); convert it to 8 bits.")
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{photo}: no such file.") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{photo}: cannot be read as an image ({error}).") from None
+
+
+def dehaze_file(network: Callable, photo: Path, target: Path) -> None:
+    """Dehazes a photograph into a PNG file; the file appears whole or not at all. Raises DataError for a bad image."""
+    result = dehaze(read_photo(photo), network)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_suffix(".writing")
+    result.save(scratch, format="PNG")
+    os.replace(scratch, target)
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep up to 256 MB of what it has freed, where the C library is glibc.
+
+    Otherwise the memory of every strip goes back to the system and is asked for again, a third of the time.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3  # of malloc.h
+        library.mallopt(trim_threshold, 256 * 2**20)
+        library.mallopt(mmap_threshold, 32 * 2**20)
+
+
+def strip_rows(width: int, device: str = "cpu") -> int:
+    """Returns how many rows of an image of this width make a strip."""
+    return max(STRIP_ROWS, STRIP_PIXELS.get(device, STRIP_PIXELS["cuda"]) // width)
+
+
+@torch.no_grad()
+def by_strips(student: Student, image: Tensor, rows: int, kept: torch.dtype = torch.float32) -> Tensor:
+    """Returns the student's output for the whole image, clamped to [0, 1], computed layer by layer in strips of `rows`.
+
+    Each strip is read with the rows around it that its convolutions see, and the averages of channel attention are
+    taken over the whole image, so there are no seams: with kept = float32 the result is that of student(image) up to
+    rounding, with float16 within 1/255 of it. Computes in float32; at most four whole feature maps of 16 channels are
+    held at a time, as `kept`: 256 bytes per pixel in float32, 128 in float16.
+    image: (B, 3, H, W), uint8 or floats in [0, 1]; the result has its type. Raises FloatingPointError where features
+    are not finite, for example beyond 65,504 in float16.
+    """
+    def normalised(hazy: Tensor) -> Tensor:
+        return (hazy - student.mean) / student.std
+
+    def output(hazy: Tensor, *features: Tensor) -> Tensor:
+        fused = reduce(add, (w * f for w, f in zip(weights, features)))
+        return _as(student.tail(student.pixel_attention(fused)) + normalised(hazy), image.dtype)
+
+    feature = image.new_empty((len(image), student.head.out_channels, *image.shape[2:]), dtype=kept)
+    _layer(lambda hazy: student.head(normalised(hazy)), [image], feature, rows, halo=1)
+    features, means = [], []
+    for group in student.groups:
+        feature, mean = _group(group, feature, rows)
+        features.append(feature)
+        means.append(mean)
+    weights = student.fusion.mlp(torch.cat(means, 1)).chunk(len(features), 1)
+    result = torch.empty_like(image)
+    _layer(output, [image, *features], result, rows, halo=2)
+    return result
+
+
+def _group(group: OuterBlock, start: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Returns an outer block's output for the feature map `start`, and the output's mean (B, C, 1, 1)."""
+    *blocks, last = group.body
+    source, x, y = start, torch.empty_like(start), torch.empty_like(start)
+    for block in blocks:
+        mean = _layer(lambda x: block.conv2(torch.relu(block.conv1(x)).add_(x)), [source], y, rows, halo=2)
+        weights = block.channel_attention.mlp(mean)
+        _layer(lambda x, y: block.pixel_attention(y * weights).add_(x), [source, y], x, rows)
+        source = x
+    return y, _layer(lambda x, start: last(x).add_(start), [x, start], y, rows, halo=1)
+
+
+def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, halo: int = 0) -> Tensor:
+    """Writes function(*maps) into `output`, strip by strip, and returns its mean over all pixels, (B, C, 1, 1).
+
+    halo: how many rows above and below a pixel the function's convolutions see. Without any, output may be one of maps.
+    """
+    height, width = output.shape[2:]
+    total = torch.zeros(*output.shape[:2], 1, 1, device=output.device)
+    for top in range(0, height, rows):
+        first = max(top - halo, 0)
+        strip = function(*(_unit(x[:, :, first:top + rows + halo]) for x in maps))[:, :, top - first:top - first + rows]
+        output[:, :, top:top + rows] = strip
+        total += strip.sum((2, 3), keepdim=True)
+    mean = total / (height * width)
+    if not mean.isfinite().all():
+        raise FloatingPointError(f"The network's features are not finite in {output.dtype}: check its weights, "
+                                 "or give a smaller image.")
+    return mean
+
+
+@torch.no_grad()
+def _forward(network: Callable, images: Tensor) -> Tensor:
+    """Returns the network's output for (B, 3, H, W), uint8 or floats, clamped and of the same type."""
+    height, width = images.shape[2:]
+    if not isinstance(network, Student):
+        return _as(network(_unit(images)), images.dtype)
+    kept = torch.float32 if height * width <= FLOAT32_PIXELS else torch.float16
+    return by_strips(network, images, strip_rows(width, images.device.type), kept)
+
+
+def _unit(pixels: Tensor) -> Tensor:
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+
+
+def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
+    image = image.clamp(0, 1)
+    return (image * 255).round().to(dtype) if dtype == torch.uint8 else image.to(dtype)
