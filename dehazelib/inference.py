@@ -21,7 +21,8 @@ from dehazelib.networks.student import OuterBlock, Student
 
 SHIPPED = paths.WEIGHTS / "student.safetensors"
 FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger ones are kept in float16
-STRIP_PIXELS = {"cpu": 40_000, "cuda": 4_000_000}  # of one strip: on a CPU its maps stay in the cache
+WHOLE_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}  # of an image that runs in one piece; larger ones run in strips
+STRIP_PIXELS = {"cpu": 40_000, "cuda": 1_000_000}  # of one strip: on a CPU its maps stay in the cache
 STRIP_ROWS = 32  # at least: two more rows on either side are computed twice
 
 
@@ -55,8 +56,8 @@ def dehaze(image, weights: Path | str | Callable | None = None):
     (B, 3, H, W) in [0, 1]; RGB. weights: a student's .safetensors file, by default the shipped one, or a network as
     `load` returns it. Raises TypeError or ValueError for another image, and what `load` raises.
 
-    The student runs in strips (see by_strips), which on a CPU is also faster than in one piece; with feature maps in
-    float32 up to 4,000,000 pixels, in float16 above. Other networks run in one piece.
+    Above 200,000 pixels on a CPU (4,000,000 on a GPU) the student runs in strips, see by_strips; up to 4,000,000 pixels
+    with feature maps in float32, above in float16. Other networks run in one piece.
     """
     network = weights if callable(weights) else load(weights)
     if isinstance(image, Image.Image):
@@ -107,7 +108,7 @@ def dehaze_file(network: Callable, photo: Path, target: Path) -> None:
 def keep_freed_memory() -> None:
     """Lets this process keep up to 256 MB of what it has freed, where the C library is glibc.
 
-    Otherwise the memory of every strip goes back to the system and is asked for again, a third of the time.
+    Otherwise the memory of every strip goes back to the system and is asked for again, up to half of the time.
     """
     if platform.libc_ver()[0] == "glibc":
         library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3  # of malloc.h
@@ -117,7 +118,7 @@ def keep_freed_memory() -> None:
 
 def strip_rows(width: int, device: str = "cpu") -> int:
     """Returns how many rows of an image of this width make a strip."""
-    return max(STRIP_ROWS, STRIP_PIXELS.get(device, STRIP_PIXELS["cuda"]) // width)
+    return max(STRIP_ROWS, STRIP_PIXELS["cpu" if device == "cpu" else "cuda"] // width)
 
 
 @torch.no_grad()
@@ -186,10 +187,11 @@ def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, ha
 def _forward(network: Callable, images: Tensor) -> Tensor:
     """Returns the network's output for (B, 3, H, W), uint8 or floats, clamped and of the same type."""
     height, width = images.shape[2:]
-    if not isinstance(network, Student):
+    device = images.device.type
+    if not isinstance(network, Student) or height * width <= WHOLE_PIXELS["cpu" if device == "cpu" else "cuda"]:
         return _as(network(_unit(images)), images.dtype)
     kept = torch.float32 if height * width <= FLOAT32_PIXELS else torch.float16
-    return by_strips(network, images, strip_rows(width, images.device.type), kept)
+    return by_strips(network, images, strip_rows(width, device), kept)
 
 
 def _unit(pixels: Tensor) -> Tensor:

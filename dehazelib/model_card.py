@@ -29,7 +29,8 @@ A dehazing network of {last.parameters:,} parameters: the student of "Rich Featu
 Efficient Image Dehazing", trained by this study alone, without the affinity module. Run `{last.run}`.
 
 - **Input and output.** RGB in [0, 1], any size. `dehazelib dehaze photo.jpg -o out`, or `dehazelib.dehaze(image)`.
-- **Training data.** {_data(study, last)} No test image, and no validation score of one, had a part in training or selection.
+- **Training data.** {_data(study, last)} No test image had a part in training or
+  selection.
 - **Recipe.** {last.loss.upper()} loss, Adam, {last.schedule} learning rate with warm-up, gradient clipped to {last.clip:g}; the
   weights kept are those of the best validation score. All phases: {sum(p.minutes for p in phases):.0f} minutes on {last.processor}.
 - **Licence.** MIT for these weights; NYU Depth v2 and RESIDE have their own terms.

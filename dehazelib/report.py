@@ -148,7 +148,8 @@ def _longest(study: Measured) -> list[str]:
         return []
     ours, seen = study.summary(LONGEST), _share(_images_seen(study, LONGEST), "images")
     return [f"**The student's longest run**, alone, saw {seen}, and scores {ours['psnr_rgb']:.2f} dB, SSIM "
-            f"{ours['ssim_gauss11_rgb']:.4f}."]
+            f"{ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} {TEST[study.main]}. Its weights are "
+            "those that dehazelib ships."]
 
 
 def _certainty(study: Measured) -> str:

@@ -198,16 +198,19 @@ def test_strips_of_eight_bits_give_the_rounded_result(student, pixels):
     assert (result != expected).float().mean() < 0.001
 
 
-@pytest.mark.parametrize("limit, kept", [(4001, torch.float32), (3999, torch.float16)])
-def test_only_a_large_image_s_features_are_kept_in_half_precision(student, monkeypatch, limit, kept):
+@pytest.mark.parametrize("whole_pixels, float32_pixels, expected", [
+    (4000, 4000, []), (3999, 4000, [(6, torch.float32)]), (3999, 3999, [(6, torch.float16)])])
+def test_large_images_run_in_strips_and_very_large_ones_in_half_precision(
+        student, monkeypatch, whole_pixels, float32_pixels, expected):
     calls = []
-    monkeypatch.setattr(inference, "FLOAT32_PIXELS", limit)
+    monkeypatch.setitem(inference.WHOLE_PIXELS, "cpu", whole_pixels)
+    monkeypatch.setattr(inference, "FLOAT32_PIXELS", float32_pixels)
     monkeypatch.setattr(inference, "STRIP_ROWS", 4)
     monkeypatch.setitem(inference.STRIP_PIXELS, "cpu", 500)
     monkeypatch.setattr(inference, "by_strips", lambda *given: calls.append(given[2:]) or by_strips(*given))
     image = hazy(1, 50, 80)
     assert gap(dehaze(image, student), whole(student, image)) < 0.2
-    assert calls == [(6, kept)]
+    assert calls == expected
 
 
 def test_features_beyond_half_precision_are_an_error_not_a_black_photo(student):
