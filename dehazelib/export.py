@@ -48,8 +48,8 @@ def export(student: Student, target: Path, int8: bool = False) -> None:
 
     Its input "hazy" and output "dehazed" are float32 RGB (batch, 3, height, width) in [0, 1], of any size.
     int8: the 36 convolutions inside the inner blocks compute in 8 bits (weights per output channel), with ranges
-    calibrated on the embedded validation images; the file is smaller, the result less exact: `dehazelib bench inference`
-    says by how much, and whether it is any faster here. Raises ValueError unless the target ends in .onnx.
+    calibrated on the embedded validation images; the file is smaller, the result less exact: `dehazelib bench
+    inference` says by how much, and whether it is any faster here. Raises ValueError unless the target ends in .onnx.
     """
     target = Path(target)
     if target.suffix != ".onnx":
@@ -69,9 +69,10 @@ def _graph(student: Student) -> onnx.ModelProto:
     program = torch.onnx.export(Clamped(student).eval(), (torch.zeros(TRACED),), dynamo=True, verbose=False,
                                 input_names=[INPUT], output_names=[OUTPUT], dynamic_shapes=(free,))
     model = program.model_proto
-    for item in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output, model.graph, model):
+    graph = model.graph
+    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output, graph, model):
         del item.metadata_props[:]
-    del model.graph.value_info[:]
+    del graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -33,7 +33,7 @@ def load(path: Path | str | None = None, network: str = "student") -> nn.Module:
     """
     path = Path(path) if path else SHIPPED
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights. Give --weights FILE, for example a run's weights.safetensors.")
+        raise FileNotFoundError(f"{path}: no such weights. Give --weights FILE, such as a run's weights.safetensors.")
     model = networks.build(network)
     try:
         given = load_file(path)

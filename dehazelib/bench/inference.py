@@ -65,13 +65,16 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
     else:
         print(f"torch.compile is left out: there is no compiler {compiler}.")
     if device == "cuda":
-        half = copy.deepcopy(last).half()
+        network = copy.deepcopy(last).half()
+
+        def half(image: Tensor) -> Tensor:
+            return network(image.half().contiguous(memory_format=torch.channels_last)).float()
+
         methods |= {
             "fp16 autocast": _autocast(student, device, torch.float16),
-            "fp16, channels last": lambda image: half(image.half().contiguous(memory_format=torch.channels_last)).float(),
+            "fp16, channels last": half,
             "CUDA graph": Graphed(student),
-            "CUDA graph, fp16, channels last": Graphed(lambda image: half(
-                image.half().contiguous(memory_format=torch.channels_last)).float()),
+            "CUDA graph, fp16, channels last": Graphed(half),
         }
         return methods
     methods["strips"] = partial(inference.dehaze, weights=student)
@@ -82,15 +85,16 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
     return methods
 
 
-def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5, seconds: float = 20.0,
-        data: str | None = None, images: int = 8) -> pd.DataFrame:
+def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5,
+        seconds: float = 20.0, data: str | None = None, images: int = 8) -> pd.DataFrame:
     """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
 
     Keeps all repeats in results/benchmarks/inference.csv, and the change of PSNR on single images in
     inference_accuracy.csv. On a CPU a size above the first is left to the runtimes that, going by the size before, fit
     together into twice `seconds`; at 4K that is few, or none.
-    weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and its
-    accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded rooms.
+    weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
+    its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
+    rooms.
     """
     trained = weights is not None or inference.SHIPPED.exists()
     student = inference.load(weights) if trained else _untrained()
