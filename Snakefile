@@ -23,7 +23,7 @@ PYTHON = shlex.quote(sys.executable)
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("0*.ipynb"))
 NEEDS = {  # stages whose runs a notebook shows
     "02_teacher_super_resolution": ["teachers"],
-    "03_student_dehazing": ["central", "controls", "baselines"],
+    "03_student_dehazing": ["central", "controls", "search", "longest", "baselines"],
     "04_affinity_ablations": ["central", "controls", "ablations", "plug_and_play"],
 }
 

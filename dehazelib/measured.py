@@ -7,6 +7,7 @@ import pandas as pd
 
 from dehazelib import paths
 from dehazelib.statistics import mean_interval, paired_bootstrap
+from dehazelib.study import LONGEST
 
 MAIN_TEST_SETS = ("sots_indoor", "rooms")  # a study's tables report the one it has
 METRICS = ("psnr_rgb", "ssim_gauss11_rgb", "ssim_uniform7_rgb")
@@ -21,7 +22,7 @@ REQUIRED = {
     "real_hazy": ("run", "label", "seed", "image", "statistic", "before", "after"),
 }
 TEXT = ("run", "label", "network", "task", "target", "test_set", "image", "teacher", "teacher_input", "data", "loss",
-        "features", "distance", "schedule", "augment", "manifest", "commit", "processor", "gpu", "torch", "name",
+        "features", "distance", "start", "schedule", "augment", "manifest", "commit", "processor", "gpu", "torch", "name",
         "title", "form", "device", "protocol", "statistic")
 NOT_OPTIONS = ("run", "label", "network", "seed", "parameters", "best_epoch", "best_validation_psnr_rgb",
                "psnr_selected_on_test", "minutes", "peak_memory_mb", "commit", "processor", "gpu", "torch")
@@ -91,6 +92,17 @@ class Measured:
         """Returns how many images (with repetitions) each run of a label was trained on; NaN for a control."""
         return self.of_runs(label, "training_images")
 
+    def phases(self, label: str) -> pd.DataFrame:
+        """Returns the rows of runs.csv that led to the first run of a label: itself last, before it those it went on from."""
+        chain = self.runs[self.runs.label == label].iloc[:1]
+        while len(chain) and "start" in chain and chain.start.iloc[0] in set(self.runs.run):
+            chain = pd.concat([self.runs[self.runs.run == chain.start.iloc[0]], chain])
+        return chain
+
+    def images_seen(self, label: str) -> float:
+        """Returns how many images, with repetitions, a label's run and those it went on from were trained on."""
+        return float(self.phases(label).training_images.sum())
+
     def teacher_parameters(self, label: str) -> float:
         """Returns the parameters of the teacher of a label's runs: 0 without one, NaN if runs.csv does not have it."""
         teachers = set(self.runs.teacher[self.runs.label == label])
@@ -125,17 +137,19 @@ class Measured:
             raise ValueError(f"{file} mixes {' and '.join(MAIN_TEST_SETS)}: give each its own study folder.")
 
 
-def longest_run(curves: pd.DataFrame) -> pd.DataFrame:
-    """Returns the learning curve of the longest run: rows of curves.csv, images and steps counted on through its phases."""
-    phases = curves[curves.label.str.startswith("student-best")]
-    labels = sorted(phases.label.unique(), key=lambda label: (label == "student-best", label))
-    parts, before = [], {"images": 0, "step": 0, "minutes": 0.0}
-    for label in labels:
-        part = phases[phases.label == label]
-        part = part.assign(label="student-best", run="student-best", **{name: part[name] + n for name, n in before.items()})
-        before = {name: part[name].max() for name in before}
-        parts.append(part)
-    return pd.concat(parts) if parts else phases
+def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
+    """Returns the learning curves of the longest runs: rows of curves.csv, images, steps and minutes counted on through
+    the phases of each."""
+    parts = [curves.iloc[:0]]
+    for kind in LONGEST:
+        before = {"images": 0, "step": 0, "minutes": 0.0}
+        labels = curves.label[curves.label.str.startswith(kind)].unique()
+        for label in sorted(labels, key=lambda label: (label == kind, label)):  # longest-student comes after its phases
+            part = curves[curves.label == label]
+            part = part.assign(label=kind, run=kind, **{name: part[name] + n for name, n in before.items()})
+            before = {name: part[name].max() for name in before}
+            parts.append(part)
+    return pd.concat(parts)
 
 
 def published(name: str, text: bool = False) -> pd.DataFrame:

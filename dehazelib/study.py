@@ -35,7 +35,7 @@ class Settings:
     student_crop: int = 48  # pixels; 0: whole images
     student_reduce: int = 1  # train on images averaged over so many pixels each way; scores are at full size
     search: dict = field(default_factory=dict)  # name -> changes to the student's specification; compared on validation scenes
-    best: list = field(default_factory=list)  # phases of the longest run, each a dict of changes; each goes on from the one before
+    longest: list = field(default_factory=list)  # phases of the longest run, each a dict of changes; each goes on from the one before
     student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"], or []
@@ -121,6 +121,8 @@ TEACHER = "dsc_mc_fsrcnn"
 ADAPTIVE_SHARE = 0.1
 PAPER_WEIGHT = 0.25  # w_FA, Table 7
 SEARCH = "search-"  # how the labels of the search's runs begin
+LONGEST = ("longest-student", "longest-framework")  # labels of the longest runs
+HAZY_ALL = "hazy-all_pairs"  # their control
 IMAGE, BATCH = (460, 620), 2  # of the paper's training; its w_FA belongs to them
 
 
@@ -285,11 +287,16 @@ def student(settings: Settings, seed: int | None = None) -> Spec:
 
 def framework(settings: Settings, reading: str, seed: int | None = None, suffix: str = "", **changes) -> Spec:
     """Returns the student trained in the full framework, in one reading of the paper. Equation (15)."""
-    options = {"teacher": teacher(settings).id, **READINGS[reading], **changes}
-    weight = options.get("affinity_weight", PAPER_WEIGHT)
-    options["affinity_weight"] = weight * _released_strength(settings) if options["distance"] == "l2_norm" else weight
     label = "-".join(filter(None, ("framework", reading, suffix)))
-    return student(settings, seed).replace(label=label, **options)
+    return _guided(settings, student(settings, seed), reading, **changes).replace(label=label)
+
+
+def _guided(settings: Settings, spec: Spec, reading: str, **changes) -> Spec:
+    """Returns a student's specification with the affinity module, its weight as strong as on the paper's images."""
+    options = {"teacher": teacher(settings).id, "affinity_weight": PAPER_WEIGHT, **READINGS[reading], **changes}
+    spec = spec.replace(**options)
+    strength = _released_strength(spec) if spec.distance == "l2_norm" else 1
+    return spec.replace(affinity_weight=spec.affinity_weight * strength)
 
 
 def search(settings: Settings) -> list[Spec]:
@@ -298,17 +305,20 @@ def search(settings: Settings) -> list[Spec]:
             for name, changes in settings.search.items()]
 
 
-def best(settings: Settings) -> list[Spec]:
-    """Returns the phases of the longest run of the student alone, and its control, the hazy input.
+def longest(settings: Settings) -> list[Spec]:
+    """Returns the phases of the longest run, of the student alone and with the module as released, and their control.
 
-    The last phase, labelled student-best, is what can be shipped: both it and its control are scored on all test pairs.
+    The last phases, labelled longest-student and longest-framework, and the control are scored on all test pairs.
     """
     runs = []
-    for i, changes in enumerate(settings.best, 1):
-        label = "student-best" if i == len(settings.best) else f"student-best-phase{i}"
-        run = _changed(settings, student(settings), changes).replace(label=label, start=runs[-1].id if runs else "")
-        runs.append(run)
-    return runs + [Spec(label="hazy-all_pairs", network="hazy", data=settings.source)] * bool(runs)
+    for kind in LONGEST if settings.longest else ():
+        before = ""
+        for i, changes in enumerate(settings.longest, 1):
+            run = _changed(settings, student(settings), changes)
+            run = _guided(settings, run, "as_released") if kind == LONGEST[1] else run
+            runs.append(run.replace(label=kind if i == len(settings.longest) else f"{kind}-phase{i}", start=before))
+            before = runs[-1].id
+    return runs + [Spec(label=HAZY_ALL, network="hazy", data=settings.source)] * bool(runs)
 
 
 def _changed(settings: Settings, spec: Spec, changes: dict) -> Spec:
@@ -318,19 +328,19 @@ def _changed(settings: Settings, spec: Spec, changes: dict) -> Spec:
 
 
 def is_scored(spec: Spec) -> bool:
-    """Returns whether a run is for the test sets; those of the search are not."""
-    return not spec.label.startswith(SEARCH)
+    """Returns whether a run is for the test sets; those of the search and the phases of the longest runs are not."""
+    return not (spec.label.startswith(SEARCH) or spec.label.startswith(LONGEST) and spec.label not in LONGEST)
 
 
-def _released_strength(settings: Settings) -> float:
+def _released_strength(spec: Spec) -> float:
     """Returns what w_FA of the released norm is multiplied by, so that it pushes on these images as on the paper's.
 
     A norm over a batch of B images, divided by N^2, falls like sqrt(B) / N, N the pooled pixels: on 64-pixel windows the
     released term would otherwise be about 70 times as strong as on whole images. 1 for the paper's images and batch.
     """
-    sides = [settings.student_crop or side // settings.student_reduce for side in IMAGE]
+    sides = [spec.crop or side // spec.reduce for side in IMAGE]
     pixels, paper = (height // 4 * (width // 4) for height, width in (sides, IMAGE))
-    return pixels / paper * math.sqrt(BATCH / settings.student_batch)
+    return pixels / paper * math.sqrt(BATCH / spec.batch)
 
 
 STAGES = {  # in order: what comes later may need what comes before
@@ -341,7 +351,7 @@ STAGES = {  # in order: what comes later may need what comes before
     "baselines": baselines,
     "plug_and_play": plug_and_play,
     "search": search,
-    "best": best,
+    "longest": longest,
 }
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from dehazelib.measured import Measured
 from dehazelib.statistics import mean_interval
+from dehazelib.study import HAZY_ALL, LONGEST, SEARCH
 
 LIMITS = ["mean", "mean_low", "mean_high"]
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
@@ -64,7 +65,7 @@ def levels(study: Measured) -> pd.DataFrame:
     input, with limits over seeds, and its gain over the hazy input. beta is the level's scattering coefficient."""
     columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
     names, scores = study.scores.label, study.scores[study.scores.test_set == study.main]
-    wanted = names[names.isin(["hazy", "student", "student-best"]) | names.str.startswith("framework-")].unique()
+    wanted = names[names.isin(["hazy", "student", *LONGEST]) | names.str.startswith("framework-")].unique()
     level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0])
     hazy = scores[scores.label == "hazy"].groupby(level).psnr_rgb.mean()
     rows = []
@@ -99,9 +100,9 @@ def selection(study: Measured) -> pd.DataFrame:
 
 def search(study: Measured) -> pd.DataFrame:
     """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
-    scenes. No test image had a part in it, nor in the choice of the longest run (student-best and its phases)."""
+    scenes. No test image had a part in it, nor in the choice of the longest run (longest-student, longest-framework and their phases)."""
     columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
-    runs = study.runs[study.runs.label.str.startswith(("search-", "student-best")) | (study.runs.label == "student")]
+    runs = study.runs[study.runs.label.str.startswith((SEARCH, *LONGEST)) | (study.runs.label == "student")]
     if runs.empty:
         return _frame([{"label": "student", "status": "not run"}], columns)
     rows = []
@@ -110,6 +111,22 @@ def search(study: Measured) -> pd.DataFrame:
                    if name not in ("training_images", "start", "warmup", "manifest")] if label != "student" else []
         means = {name: study.of_runs(label, name) for name in columns[2:5]}
         rows.append({"label": label, "changed": ", ".join(changed), **means, "runs": len(of_label), "status": "measured"})
+    return _frame(rows, columns)
+
+
+def longest(study: Measured) -> pd.DataFrame:
+    """Returns the longest runs, of the student alone and with the module as released, and the hazy input of the same test
+    pairs. The difference is to the student alone, with 95 % limits over images: one run each says nothing of seeds."""
+    columns = ["label", "images_seen", "best_validation_psnr_rgb", *PSNR[:1], "ssim_gauss11_rgb", *DIFFERENCE, *AMOUNT]
+    rows = []
+    for label in (HAZY_ALL, *LONGEST):
+        row = {"label": label} | {k: v for k, v in study.summary(label).items() if k in columns}
+        if label in LONGEST and study.has(label):
+            row |= {"images_seen": study.images_seen(label),
+                    "best_validation_psnr_rgb": study.of_runs(label, "best_validation_psnr_rgb")}
+        if label == LONGEST[1]:
+            row |= dict(zip(DIFFERENCE, study.difference(label, LONGEST[0])))
+        rows.append(row)
     return _frame(rows, columns)
 
 
@@ -143,5 +160,5 @@ def _amount(rows: pd.DataFrame) -> dict:
 
 def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
-    whole = table.columns.intersection(["level", "validations", "agree", "seeds", "images", "training_images", "runs"])
+    whole = table.columns.intersection(["level", "validations", "agree", "seeds", "images", "training_images", "images_seen", "runs"])
     return table.astype({column: "Float64" for column in whole}).astype({column: "Int64" for column in whole})

@@ -11,13 +11,13 @@ OPTIONS = {"network": "student", "seed": 0, "parameters": 96007, "teacher": "", 
 
 @pytest.fixture
 def folder(tmp_path):
-    runs = [{"run": "first", "label": "student-best-phase1", "reduce": 4, "training_images": 1000, "minutes": 9.0, "start": ""},
-            {"run": "last", "label": "student-best", "reduce": 2, "training_images": 200, "minutes": 5.0, "start": "first"},
+    runs = [{"run": "first", "label": "longest-student-phase1", "reduce": 4, "training_images": 1000, "minutes": 9.0, "start": ""},
+            {"run": "last", "label": "longest-student", "reduce": 2, "training_images": 200, "minutes": 5.0, "start": "first"},
             {"run": "other", "label": "student", "reduce": 1, "training_images": 7, "minutes": 1.0, "start": ""}]
     pd.DataFrame([OPTIONS | run for run in runs]).to_csv(tmp_path / "runs.csv", index=False)
     scores = [{"run": label, "label": label, "network": "student", "seed": 0, "test_set": "sots_indoor", "image": f"1400_{i}",
                "psnr_rgb": base + i, "ssim_gauss11_rgb": 0.8, "ssim_uniform7_rgb": 0.8}
-              for label, base in (("student-best", 20.0), ("hazy-all_pairs", 10.0)) for i in (1, 2, 3)]
+              for label, base in (("longest-student", 20.0), ("hazy-all_pairs", 10.0)) for i in (1, 2, 3)]
     pd.DataFrame(scores).to_csv(tmp_path / "scores.csv", index=False)
     return tmp_path
 
@@ -25,8 +25,8 @@ def folder(tmp_path):
 def test_the_card_names_run_phases_and_scores(folder):
     text = model_card.card(folder)
     assert "96,007 parameters" in text and "Run `last`" in text and "All phases: 14 minutes on a CPU" in text
-    assert "| student-best-phase1 | 1,000 | whole images, reduced 4 times | 0.004 | 9.0 |" in text
-    assert text.index("student-best-phase1") < text.index("| student-best |")
+    assert "| longest-student-phase1 | 1,000 | whole images, reduced 4 times | 0.004 | 9.0 |" in text
+    assert text.index("longest-student-phase1") < text.index("| longest-student |")
     assert "| hazy input | 3 of 500 | 12.00 | 0.8000 | 11.00 |" in text
     assert "| this student | 3 of 500 | 22.00 | 0.8000 | 21.00 |" in text
     assert "level 1 21.00, level 2 22.00, level 3 23.00" in text and "has seen 1,200 images" in text
@@ -34,6 +34,6 @@ def test_the_card_names_run_phases_and_scores(folder):
 
 def test_a_study_without_the_longest_run_has_no_card(folder):
     scores = pd.read_csv(folder / "scores.csv")
-    scores[scores.label != "student-best"].to_csv(folder / "scores.csv", index=False)
-    with pytest.raises(ValueError, match="no scores of student-best"):
+    scores[scores.label != "longest-student"].to_csv(folder / "scores.csv", index=False)
+    with pytest.raises(ValueError, match="no scores of longest-student"):
         model_card.card(folder)

@@ -101,14 +101,22 @@ def test_the_released_weight_is_the_papers_on_the_papers_images_and_weaker_on_sm
         pytest.approx(0.25 * 28 * 38 / (115 * 155)))
 
 
-def test_phases_of_the_best_run_follow_each_other_and_the_search_is_never_scored():
-    settings = study.load("smoke", search={"slow": {"lr": 1e-4}}, best=[{"steps": 40}, {"steps": 20, "reduce": 2}])
-    first, last, control = study.best(settings)
-    assert (control.label, control.network) == ("hazy-all_pairs", "hazy") and study.best(study.load("smoke")) == []
-    assert (first.start, last.start, last.label, last.reduce) == ("", first.id, "student-best", 2)
+def test_phases_of_the_longest_runs_follow_each_other_alone_and_with_the_module():
+    settings = study.load("smoke", student_crop=0, longest=[{"steps": 40}, {"steps": 20, "reduce": 2}])
+    first, last, guided_first, guided, control = study.longest(settings)
+    assert (control.label, control.network) == ("hazy-all_pairs", "hazy") and study.longest(study.load("smoke")) == []
+    assert (first.start, last.start, last.label, last.reduce) == ("", first.id, "longest-student", 2)
+    assert (guided_first.start, guided.start, guided.label) == ("", guided_first.id, "longest-framework")
+    assert not first.teacher and guided.teacher == study.teacher(settings).id and guided.distance == "l2_norm"
+    assert guided.affinity_weight == pytest.approx(guided_first.affinity_weight * (57 * 77) / (115 * 155))
+    assert set(study.longest(settings)) <= set(study.every(settings))
+    assert [study.is_scored(run) for run in (first, last, guided_first, guided)] == [False, True, False, True]
+
+
+def test_the_search_is_never_scored():
+    settings = study.load("smoke", search={"slow": {"lr": 1e-4}})
     (slow,) = study.search(settings)
-    assert slow.lr == 1e-4 and not study.is_scored(slow) and study.is_scored(last)
-    assert {first, last, slow} <= set(study.every(settings))
+    assert slow.lr == 1e-4 and not study.is_scored(slow) and slow in study.every(settings)
 
 
 def test_an_unknown_row_of_the_ablations_is_refused():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dehazelib import paths, tables
-from dehazelib.measured import longest_run
+from dehazelib.measured import longest_runs
 
 OURS = ["parameters", "psnr_rgb", "psnr_low", "psnr_high", "seeds", "images", "difference", "gflops", "latency_ms"]
 COMPUTE = {"title": "", "size_mb": 0.5, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
@@ -235,11 +235,11 @@ def test_the_search_names_what_each_run_changes_and_rests_on_validation_alone(tm
     assert "| search-slow | lr 0.001 | 1000 | 18.00 | 2.0 | 1 | measured |" in (tmp_path / "tables/table_search.md").read_text()
 
 
-def test_the_longest_run_counts_on_through_its_phases():
+def test_the_longest_runs_count_on_through_its_phases():
     log = {"seed": 0, "validation_psnr_rgb": 20.0}
     rows = [{"label": label, "run": label, "images": images, "step": images // 2, "minutes": 1.0} | log
-            for label, images in (("student", 50), ("student-best", 10), ("student-best-phase1", 100),
-                                  ("student-best-phase1", 200), ("student-best-phase2", 30))]
-    curve = longest_run(pd.DataFrame(rows))
+            for label, images in (("student", 50), ("longest-student", 10), ("longest-student-phase1", 100),
+                                  ("longest-student-phase1", 200), ("longest-student-phase2", 30))]
+    curve = longest_runs(pd.DataFrame(rows))
     assert curve.images.tolist() == [100, 200, 230, 240] and curve.step.tolist() == [50, 100, 115, 120]
-    assert set(curve.label) == {"student-best"} and longest_run(pd.DataFrame(rows[:1])).empty
+    assert set(curve.label) == {"longest-student"} and longest_runs(pd.DataFrame(rows[:1])).empty
