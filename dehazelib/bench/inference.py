@@ -22,7 +22,6 @@ from dehazelib.metrics import psnr_rgb
 REFERENCE = "eager"  # float32, contiguous
 SIZES = [(460, 620), (1080, 1920), (2160, 3840)]  # height, width: the paper's, 1080p, 4K
 CASE = ["device", "height", "width"]
-COMPILED = "torch.compile"  # on a CPU for the first size only: it compiles again for each
 
 Runtime = Callable[[Tensor], Tensor]  # hazy (B, 3, H, W) in [0, 1] -> dehazed, on the same device
 
@@ -90,8 +89,8 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
     """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
 
     Keeps all repeats in results/benchmarks/inference.csv, and the change of PSNR on single images in
-    inference_accuracy.csv. On a CPU a size above the first is left to the runtimes that, going by the size before, fit
-    together into twice `seconds`; at 4K that is few, or none.
+    inference_accuracy.csv. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32 and
+    the runtime that was quickest at the first; one that takes longer than `seconds` is timed once.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
     rooms.
@@ -121,17 +120,12 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
 def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str, repeats: int,
           seconds: float) -> pd.DataFrame:
     """Returns one row per size, runtime and repeat: device, height, width, method, repeat, ms."""
-    parts, chosen = [], list(methods)
+    parts = []
     for height, width in sizes:
-        if parts and device == "cpu":
-            before = parts[-1]
-            growth = height * width / (before.height * before.width).iloc[0]
-            medians = before[~before.method.str.startswith(COMPILED)].groupby("method").ms.median()
-            chosen = affordable(growth * medians, 2e3 * seconds)
+        if parts and device == "cpu":  # a dict: the reference may be the quickest
+            methods = {name: methods[name] for name in (REFERENCE, quickest(parts[0])) if name in methods}
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
-        calls = {name: partial(methods[name], image) for name in methods if name in chosen}
-        if not calls:
-            break
+        calls = {name: partial(method, image) for name, method in methods.items()}
         for name in calls:
             if name.startswith("torch.compile"):
                 calls[name]()  # compiles now, which would count as a slow first run
@@ -140,10 +134,9 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
     return pd.concat(parts, ignore_index=True)
 
 
-def affordable(ms: pd.Series, budget: float) -> list[str]:
-    """Returns the methods, quickest first, that together fit into `budget` ms with a warm-up and the fewest repeats."""
-    total = (ms.sort_values() * (1 + timing.LEAST)).cumsum()
-    return total[total <= budget].index.tolist()
+def quickest(rows: pd.DataFrame) -> str:
+    """Returns the method with the smallest median time."""
+    return rows.groupby("method").ms.median().idxmin()
 
 
 def accuracy(methods: dict[str, Runtime], pairs: Pairs, device: str) -> pd.DataFrame:
