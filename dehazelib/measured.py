@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dehazelib import paths
-from dehazelib.statistics import mean_interval, paired_bootstrap
+from dehazelib.statistics import mean_interval, paired_interval
 from dehazelib.study import LONGEST
 
 MAIN_TEST_SETS = ("sots_indoor", "rooms")  # a study's tables report the one it has
@@ -79,7 +79,7 @@ class Measured:
         """Returns label a minus label b on the main test set with 95 % limits; all NaN if either has no rows."""
         if not (self.has(a) and self.has(b)):
             return np.nan, np.nan, np.nan
-        return paired_bootstrap(self.rows(a), self.rows(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
+        return paired_interval(self.rows(a), self.rows(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
 
     def of_runs(self, label: str, column: str) -> float:
         """Returns the mean of a column of runs.csv over a label's seeds; NaN if there is none."""

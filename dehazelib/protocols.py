@@ -24,6 +24,7 @@ from dehazelib.spec import Spec
 
 FILE = "protocols.csv"  # in each run's folder, and of all in the study's
 COLUMNS = ["test_set", "image", "protocol", "value"]
+BLOCK = 20  # pixels
 SCENE, WHITE = 4, 6  # pixels on each side of a 640x480 NYU frame that RESIDE's 620x460 images lack; 10 in all
 
 
@@ -59,6 +60,18 @@ def resized_frame(target: Tensor) -> Tensor:
     return F.interpolate(frame, target.shape[-2:], mode="bilinear", antialias=True)
 
 
+def without_block_errors(output: Tensor, target: Tensor, block: tuple[int, int] | None = None) -> Tensor:
+    """Returns the output after taking out its mean error, per channel, in each block of so many pixels.
+
+    What is left are errors of detail: the PSNR of the result is what a right amount of haze everywhere would score.
+    block: (height, width) in pixels, blocks at the right and lower edge being smaller; None: the whole image.
+    """
+    size = block or tuple(output.shape[-2:])
+    means = F.avg_pool2d(output - target, size, ceil_mode=True, count_include_pad=False)
+    height, width = output.shape[-2:]
+    return output - means.repeat_interleave(size[0], -2).repeat_interleave(size[1], -1)[..., :height, :width]
+
+
 def ssim_gauss11_valid(image: Tensor, reference: Tensor) -> float:
     """Returns the mean SSIM over the 11 x 11 Gaussian windows (sigma 1.5) that lie inside the image, over all channels.
 
@@ -75,6 +88,8 @@ PROTOCOLS: dict[str, Callable[[Tensor, Tensor], Tensor | float]] = {  # of one i
     "psnr_rgb": psnr_rgb,
     "psnr_rgb_8bit": lambda output, target: psnr_rgb(rounded(output), target),
     "psnr_rgb_resized": lambda output, target: psnr_rgb(output, resized_frame(target)),
+    "psnr_rgb_offset": lambda output, target: psnr_rgb(without_block_errors(output, target), target),
+    "psnr_rgb_details": lambda output, target: psnr_rgb(without_block_errors(output, target, (BLOCK, BLOCK)), target),
     "psnr_y": lambda output, target: psnr_rgb(luma(output), luma(target)),
     "ssim_gauss11_rgb": ssim_gauss11_rgb,
     "ssim_gauss11_rgb_resized": lambda output, target: ssim_gauss11_rgb(output, resized_frame(target)),

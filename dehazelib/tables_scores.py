@@ -18,6 +18,8 @@ PROTOCOLS = {  # name -> what it is, and who evaluates so
     "psnr_rgb_8bit": "output rounded to 8 bits, as a saved PNG: GCANet",
     POOLED: "from the mean squared error over the whole set",
     "psnr_y": "luma of BT.601, 16 to 235 of 255: usual in super-resolution",
+    "psnr_rgb_offset": "no protocol, but where the error lies: the image's mean colour made right",
+    "psnr_rgb_details": "likewise: the mean colour of every 20 x 20 block made right, so that only details count",
     "psnr_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
     "ssim_gauss11_rgb": "11 x 11 Gaussian, zero padded: ours, the authors, FFA-Net",
     "ssim_gauss11_rgb_valid": "the same without padding: ssim_index.m, pytorch_msssim",
@@ -61,20 +63,26 @@ def protocols(study: Measured) -> pd.DataFrame:
 
 
 def levels(study: Measured) -> pd.DataFrame:
-    """Returns the PSNR per haze level (the number after the image's scene) of the student, the frameworks and the hazy
-    input, with limits over seeds, and its gain over the hazy input. beta is the level's scattering coefficient."""
+    """Returns the PSNR per haze level (the number after the image's scene), with limits over seeds, and the gain over the
+    hazy input of the same images. beta is the level's scattering coefficient.
+
+    Of the student, the frameworks, the longest runs and the hazy input, those scored on the most images: fewer would give
+    each level other scenes, and confound the two.
+    """
     columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
     names, scores = study.scores.label, study.scores[study.scores.test_set == study.main]
-    wanted = names[names.isin(["hazy", "student", *LONGEST]) | names.str.startswith("framework-")].unique()
+    wanted = names[names.isin(["hazy", HAZY_ALL, "student", *LONGEST]) | names.str.startswith("framework-")].unique()
     level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0])
-    hazy = scores[scores.label == "hazy"].groupby(level).psnr_rgb.mean()
+    hazy = scores[scores.label.isin(["hazy", HAZY_ALL])].drop_duplicates("image").set_index("image").psnr_rgb
+    images = scores[scores.label.isin([name for name in wanted if not name.endswith("equal_budget")])]
+    images = images.groupby("label", sort=False).image.nunique()
     rows = []
-    for label in [name for name in wanted if not name.endswith("equal_budget")]:
+    for label in images[images == images.max()].index:
         for (number, of_level) in scores[scores.label == label].groupby(level):
             per_seed = of_level.groupby("seed")[["psnr_rgb", "ssim_gauss11_rgb"]].mean()
             row = dict(zip(PSNR, mean_interval(per_seed.psnr_rgb))) | _amount(of_level)
             rows.append(row | {"label": label, "test_set": study.main, "level": int(number), "beta": _beta(number),
-                               "gain_over_hazy": row["psnr_rgb"] - hazy.get(number, np.nan),
+                               "gain_over_hazy": (of_level.psnr_rgb - of_level.image.map(hazy)).mean(),
                                "ssim_gauss11_rgb": per_seed.ssim_gauss11_rgb.mean()})
     return _frame(rows or [{"label": "student", "status": "not run"}], columns)
 

@@ -62,6 +62,18 @@ def test_rounding_hides_an_error_below_half_a_grey_level():
     assert score("psnr_rgb_8bit", target + 0.6 / 255, target) == pytest.approx(20 * np.log10(255), abs=0.01)
 
 
+def test_what_is_left_without_block_errors_are_details():
+    target = torch.full((1, 3, 50, 45), 0.5)
+    ramp = torch.zeros(1, 3, 50, 45)
+    ramp[..., :20, :20], ramp[..., 40:, 40:] = 0.1, -0.2  # one block, and the smaller one of the corner
+    stripes = torch.zeros(50, 45)
+    stripes[:, ::2], stripes[:, 1::2] = 0.01, -0.01
+    assert score("psnr_rgb_details", target + ramp, target) > 100
+    assert score("psnr_rgb_details", target + ramp + stripes, target) == pytest.approx(40, abs=0.05)
+    assert score("psnr_rgb_offset", target + 0.1, target) > 100
+    assert score("psnr_rgb", target + ramp, target) < score("psnr_rgb_offset", target + ramp, target) < 40
+
+
 @pytest.mark.parametrize("colour, luma", [((0, 0, 0), 16), ((1, 1, 1), 235), ((1, 0, 0), 81.481), ((0, 0, 1), 40.966)])
 def test_luma_has_the_levels_of_bt_601(colour, luma):
     image = torch.tensor(colour, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 2, 2)
@@ -179,22 +191,31 @@ def test_the_table_of_protocols_has_means_limits_and_the_difference_to_ours(tmp_
     assert ours.mean_high - 21 == pytest.approx(12.706, abs=1e-3)
     assert (luma["mean"], luma.difference_to_ours) == (23, 2)
     assert pooled["mean"] == pytest.approx(1 - 10 * np.log10((0.1 + 0.001) / 2))
-    assert table.status.value_counts().to_dict() == {"not run": 9, "measured": 3}
+    assert table.status.value_counts().to_dict() == {"not run": len(PROTOCOLS) + 1 - 3, "measured": 3}
 
 
 def test_levels_are_read_from_names_with_their_gain_over_the_hazy_input(tmp_path):
     names = ["0_1", "1_1", "0_10", "1_10"]
     rows = (scores("student", [[20, 22, 14, 16], [22, 24, 16, 18]], names) + scores("hazy", [[10, 12, 6, 8]], names)
-            + scores("framework-as_released", [[25.0]], ["0_1"]) + scores("student-equal_budget", [[1.0]], ["0_1"])
-            + scores("framework-equal_budget", [[1.0]], ["0_1"]) + scores("aod_net", [[1.0]], ["0_1"])
+            + scores("student-equal_budget", [[1.0] * 4], names) + scores("framework-equal_budget", [[1.0] * 4], names)
+            + scores("aod_net", [[1.0] * 4], names)
             + scores("student", [[99.0], [99.0]], ["0_1"], "motorcycle")
             + scores("mc_fsrcnn-native", [[40.0]], ["0"], task="super_resolution"))
     table = tables.build(rows_of(tmp_path, "scores", rows), "table_levels")
-    assert list(zip(table.label, table.level)) == [("student", 1), ("student", 10), ("hazy", 1), ("hazy", 10),
-                                                   ("framework-as_released", 1)]
-    assert table.psnr_rgb.tolist() == [22, 16, 11, 7, 25] and table.gain_over_hazy.tolist() == [11, 9, 0, 0, 14]
-    assert table.images.tolist() == [2, 2, 2, 2, 1] and table.seeds.tolist() == [2, 2, 1, 1, 1]
+    assert list(zip(table.label, table.level)) == [("student", 1), ("student", 10), ("hazy", 1), ("hazy", 10)]
+    assert table.psnr_rgb.tolist() == [22, 16, 11, 7] and table.gain_over_hazy.tolist() == [11, 9, 0, 0]
+    assert table.images.tolist() == [2, 2, 2, 2] and table.seeds.tolist() == [2, 2, 1, 1]
     assert table.psnr_high[0] - 22 == pytest.approx(12.706, abs=1e-3) and np.isnan(table.psnr_high[2])
+
+
+def test_levels_show_the_runs_of_most_images_and_their_gain_over_the_same_ones(tmp_path):
+    names = ["0_1", "1_1", "0_2", "1_2"]
+    rows = (scores("student", [[20.0, 30.0]], ["0_1", "1_2"]) + scores("hazy", [[10.0, 15.0]], ["0_1", "1_2"])
+            + scores("longest-student", [[20.0, 21.0, 22.0, 23.0]], names)
+            + scores("hazy-all_pairs", [[10.0, 9.0, 16.0, 15.0]], names))
+    table = tables.build(rows_of(tmp_path, "scores", rows), "table_levels")
+    assert table.label.tolist() == ["longest-student"] * 2 + ["hazy-all_pairs"] * 2
+    assert table.psnr_rgb.tolist() == [20.5, 22.5, 9.5, 15.5] and table.gain_over_hazy.tolist() == [11, 7, 0, 0]
 
 
 @pytest.mark.parametrize("level", range(1, 11))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dehazelib.statistics import equivalence, mean_interval, paired_bootstrap
+from dehazelib.statistics import equivalence, mean_interval, paired_bootstrap, paired_interval
 
 
 def scores(table):
@@ -118,3 +118,21 @@ def test_an_interval_is_better_worse_equivalent_or_undecided(low, high, verdict)
 def test_a_margin_of_zero_or_swapped_limits_are_an_error(low, high, margin):
     with pytest.raises(ValueError, match="margin > 0 and low <= high"):
         equivalence(low, high, margin)
+
+
+def test_a_paired_interval_covers_the_truth_where_the_bootstrap_of_few_seeds_does_not():
+    rng, truth, covered = np.random.default_rng(0), 0.2, {"bootstrap": 0, "wider": 0}
+    for repeat in range(200):
+        seeds, images = rng.normal(0, 0.3, (3, 1)), rng.normal(0, 2, 40)
+        base = 20 + images + rng.normal(0, 0.1, (3, 40))
+        a, b = scores(base + truth + seeds + rng.normal(0, 0.3, (3, 40))), scores(base)
+        for name, interval in (("bootstrap", paired_bootstrap), ("wider", paired_interval)):
+            _, low, high = interval(a, b, "psnr_rgb", np.random.default_rng(repeat))
+            covered[name] += low <= truth <= high
+    assert covered["bootstrap"] < 0.9 * 200 and covered["wider"] >= 0.93 * 200
+
+
+def test_with_one_seed_or_unlike_seeds_a_paired_interval_is_the_bootstraps():
+    a, b = scores([[20.0, 21.0, 23.0]]), scores([[19.0, 20.5, 21.0]])
+    expected = paired_bootstrap(a, b, "psnr_rgb", np.random.default_rng(0))
+    assert paired_interval(a, b, "psnr_rgb", np.random.default_rng(0)) == expected
