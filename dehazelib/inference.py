@@ -175,7 +175,7 @@ def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, ha
         first = max(top - halo, 0)
         strip = function(*(_unit(x[:, :, first:top + rows + halo]) for x in maps))[:, :, top - first:top - first + rows]
         output[:, :, top:top + rows] = strip
-        total += strip.sum((2, 3), keepdim=True)
+        total += output[:, :, top:top + rows].float().sum((2, 3), keepdim=True)  # as stored: float16 may overflow
     mean = total / (height * width)
     if not mean.isfinite().all():
         raise FloatingPointError(f"The network's features are not finite in {output.dtype}: check its weights, "

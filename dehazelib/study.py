@@ -108,7 +108,10 @@ RECIPES = {  # of training: the paper's text, the authors' code, and one for lim
     "released": {"lr": 1e-4, "schedule": "constant", "clip": 0.1, "augment": "released"},
     "modern": {"lr": 4e-3, "schedule": "cosine", "warmup_share": 0.05, "clip": 0.1, "augment": "flip"},
 }
-EPOCH_IMAGES = {"rooms": 48, "nyu": 13990, "its": 13990}  # of a dehazing epoch: ITS has ten hazy images per scene
+EPOCH_IMAGES = {  # of a dehazing and of a super-resolution epoch: ITS has ten hazy images per scene
+    "student": {"rooms": 48, "nyu": 13990, "its": 13990},
+    "teacher": {"rooms": 48, "nyu": 1399, "its": 1399},
+}
 NATIVE = ("fsrcnn_x2", "fsrcnn_x4", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 1, 3
 UPSAMPLED = ("fsrcnn_x2", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 2, 4
 SR_BASELINES = {"native": ("srresnet", "drn_s"), "upsampled": ("drn_s",)}  # Tables 1, 2
@@ -122,7 +125,7 @@ ADAPTIVE_SHARE = 0.1
 PAPER_WEIGHT = 0.25  # w_FA, Table 7
 SEARCH = "search-"  # how the labels of the search's runs begin
 LONGEST = ("longest-student", "longest-framework")  # labels of the longest runs
-HAZY_ALL = "hazy-all_pairs"  # their control
+HAZY_ALL, PRIOR_ALL = "hazy-all_pairs", "dark_channel_prior-all_pairs"  # their controls
 IMAGE, BATCH = (460, 620), 2  # of the paper's training; its w_FA belongs to them
 
 
@@ -187,7 +190,7 @@ def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled
     loss = "channel_mse" if network.endswith("mc_fsrcnn") else "mse"
     options = _recipe(settings, "teacher")
     if settings.recipe == "modern":
-        options |= {"lr": 4e-3, "clip": 1.0}
+        options["clip"] = 1.0
     if network in SR_BASELINES["native"]:
         options |= {"lr": 1e-3, "steps": settings.sr_baseline_steps, "warmup": 0}
     return Spec(label=f"{network}-{target}", network=network, task="super_resolution", target=target, seed=seed,
@@ -306,9 +309,9 @@ def search(settings: Settings) -> list[Spec]:
 
 
 def longest(settings: Settings) -> list[Spec]:
-    """Returns the phases of the longest run, of the student alone and with the module as released, and their control.
+    """Returns the phases of the longest run, of the student alone and with the module as released, and their controls.
 
-    The last phases, labelled longest-student and longest-framework, and the control are scored on all test pairs.
+    The last phases, labelled longest-student and longest-framework, and the controls are scored on all test pairs.
     """
     runs = []
     for kind in LONGEST if settings.longest else ():
@@ -318,7 +321,9 @@ def longest(settings: Settings) -> list[Spec]:
             run = _guided(settings, run, "as_released") if kind == LONGEST[1] else run
             runs.append(run.replace(label=kind if i == len(settings.longest) else f"{kind}-phase{i}", start=before))
             before = runs[-1].id
-    return runs + [Spec(label=HAZY_ALL, network="hazy", data=settings.source)] * bool(runs)
+    controls = [Spec(label=label, network=label.removesuffix("-all_pairs"), data=settings.source)
+                for label in (HAZY_ALL, PRIOR_ALL)]
+    return runs + controls if runs else []
 
 
 def _changed(settings: Settings, spec: Spec, changes: dict) -> Spec:
@@ -369,7 +374,7 @@ def _recipe(settings: Settings, role: str) -> dict:
     options = dict(RECIPES[settings.recipe])
     steps, batch, crop = (getattr(settings, f"{role}_{size}") for size in ("steps", "batch", "crop"))
     epochs, share = options.pop("decay_epochs", 0), options.pop("warmup_share", 0)
-    options |= {"decay_steps": epochs * EPOCH_IMAGES[settings.source] // batch, "warmup": round(share * steps)}
+    options |= {"decay_steps": epochs * EPOCH_IMAGES[role][settings.source] // batch, "warmup": round(share * steps)}
     return options | {
         "data": settings.source, "steps": steps, "batch": batch, "crop": crop, "train_scenes": settings.train_scenes,
         "reduce": settings.student_reduce if role == "student" else 1,

@@ -5,7 +5,7 @@ import pandas as pd
 
 from dehazelib.measured import Measured
 from dehazelib.statistics import mean_interval
-from dehazelib.study import HAZY_ALL, LONGEST, SEARCH
+from dehazelib.study import HAZY_ALL, LONGEST, PRIOR_ALL, SEARCH
 
 LIMITS = ["mean", "mean_low", "mean_high"]
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
@@ -123,11 +123,11 @@ def search(study: Measured) -> pd.DataFrame:
 
 
 def longest(study: Measured) -> pd.DataFrame:
-    """Returns the longest runs, of the student alone and with the module as released, and the hazy input of the same test
-    pairs. The difference is to the student alone, with 95 % limits over images: one run each says nothing of seeds."""
+    """Returns the longest runs, of the student alone and with the module as released, and, of the same test
+    pairs, the hazy input and the dark channel prior. The difference is to the student alone, with 95 % limits over images: one run each says nothing of seeds."""
     columns = ["label", "images_seen", "best_validation_psnr_rgb", *PSNR[:1], "ssim_gauss11_rgb", *DIFFERENCE, *AMOUNT]
     rows = []
-    for label in (HAZY_ALL, *LONGEST):
+    for label in (HAZY_ALL, PRIOR_ALL, *LONGEST):
         row = {"label": label} | {k: v for k, v in study.summary(label).items() if k in columns}
         if label in LONGEST and study.has(label):
             row |= {"images_seen": study.images_seen(label),

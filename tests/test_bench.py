@@ -117,7 +117,7 @@ def test_machines_stand_side_by_side(results, machine):
         machine(name, gpu)
         timing.keep(timed(a=ms).assign(size=8), "speed")
     table = timing.by_machine(pd.read_csv(results / "speed.csv"))
-    assert table.to_dict("records") == [{"method": "a", "size": 8, "fast": 2, "slow, GPU": 4}]
+    assert table.to_dict("records") == [{"method": "a", "size": 8, "fast, 2 threads": 2, "slow, 2 threads, GPU": 4}]
 
 
 # ----------------------------------------------------------------------------------------------------------- memory
@@ -253,7 +253,7 @@ def test_an_unknown_network_is_named_before_anything_runs():
 
 def rows(names, processor, latency):
     return pd.DataFrame([{"name": name, "form": "deployed", "latency_ms": latency, "height": 460,
-                          "width": 620, "device": "cpu", "processor": processor} for name in names])
+                          "width": 620, "device": "cpu", "processor": processor, "threads": 2} for name in names])
 
 
 def test_new_rows_replace_this_machine_s_and_leave_the_others_alone(tmp_path):

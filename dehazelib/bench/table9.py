@@ -13,7 +13,7 @@ from dehazelib.compute import SIZE, TrainingGraph, counts, size_mb, training_gra
 from dehazelib.networks import CATALOGUE
 
 GRAPH = "full_framework"  # student, teacher and affinity module together, as the paper measured "Ours"
-KEY = ["name", "form", "device", "processor", "height", "width"]
+KEY = ["name", "form", "device", "processor", "threads", "height", "width"]
 SMALL = 64  # pixels, of the warm-up before memory is measured
 
 
@@ -54,7 +54,9 @@ def obtain(names: list[str], file: Path) -> pd.DataFrame:
     devices = {_machine(device)["device"] for device in ["cpu"] + ["cuda"] * torch.cuda.is_available()}
 
     def here(rows: pd.DataFrame) -> pd.DataFrame:
-        return rows[(rows.processor == _machine("cpu")["processor"]) & rows.device.isin(devices) & rows.name.isin(wanted)]
+        machine = _machine("cpu")
+        same = (rows.processor == machine["processor"]) & (rows.threads == machine["threads"])
+        return rows[same & rows.device.isin(devices) & rows.name.isin(wanted)]
 
     known = here(pd.read_csv(file)) if file.exists() else None
     have = set() if known is None else {name for name, of in known.groupby("name") if set(of.device) >= devices}

@@ -10,7 +10,7 @@ from dehazelib import paths, provenance
 from dehazelib.files import write_csv
 
 PROVENANCE = ["processor", "threads", "gpu", "torch", "commit"]
-MACHINE = ["processor", "gpu"]
+MACHINE = ["processor", "threads", "gpu"]
 MEASURED = ["method", "repeat", "ms"]
 LEAST = 3  # repeats, whatever they take
 
@@ -70,11 +70,11 @@ def summary(rows: pd.DataFrame, reference: str, by: list[str] | None = None) -> 
 
 
 def by_machine(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the median ms of each method and group, with one column per machine (processor and GPU).
+    """Returns the median ms of each method and group, with one column per machine (processor, threads, GPU).
 
     rows: as `keep` returns or wrote them.
     """
-    machine = rows.processor + rows.gpu.fillna("").map(lambda gpu: f", {gpu}" if gpu else "")
+    machine = rows.processor + ", " + rows.threads.astype(str) + " threads" + rows.gpu.fillna("").map(lambda gpu: f", {gpu}" if gpu else "")
     by = [column for column in rows if column not in [*PROVENANCE, "repeat", "ms"]]
     groups = rows.assign(machine=machine).groupby([*by, "machine"], sort=False, dropna=False).ms
     return groups.median().unstack("machine").reset_index().rename_axis(columns=None)
@@ -89,7 +89,7 @@ def keep(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Returns the benchmark's rows of all machines, as written to results/benchmarks/<name>.csv.
 
     These rows, with where they come from (processor, threads, gpu, torch, commit), replace those that this machine
-    (processor and GPU) had in the file; other machines' rows stay.
+    (processor, threads and GPU) had in the file; other machines' rows stay.
     """
     facts = provenance.environment()
     return replace(rows.assign(**{column: facts[column] for column in PROVENANCE}), file(name), MACHINE)
