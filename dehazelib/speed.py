@@ -7,60 +7,90 @@ import pandas as pd
 from dehazelib.bench import timing
 from dehazelib.claims import published_images
 
+LITERAL, RELEASED, EAGER = "N x N", "as released", "eager"  # what each benchmark compares with
+NAMES = {"l2_norm": "L2", "l2": "L2 (equation 12)", "l1": "L1", "kl": "KL"}
+LOSS = 0.05  # dB that the quickest runtime may lose
 PIXELS = 17825  # N of a 460x620 image pooled by 4
 SIZE = {"height": 460, "width": 620}
 
 
 def sentences(folder: Path) -> list[str]:
-    """Returns a sentence per machine and benchmark, from the rows in `folder`; none for a benchmark without rows."""
+    """Returns a sentence per machine and benchmark, from the rows in `folder`; none where its rows or its reference lack."""
     made = [(_affinity, "affinity"), (_training, "training"), (_inference, "inference")]
     lines = []
     for make, name in made:
         if (file := folder / f"{name}.csv").exists():
-            rows = pd.read_csv(file).fillna({"gpu": ""})
-            lines += [f"{make(of_machine, folder)} ({_machine(*machine)})."
-                      for machine, of_machine in rows.groupby(["gpu", "processor", "threads"], sort=True)]
+            for machine, rows in _read(file).groupby(timing.MACHINE, sort=True):
+                if sentence := make(rows, folder, machine):
+                    lines.append(f"{sentence} ({_name(*machine)}).")
     return lines
 
 
-def _machine(gpu: str, processor: str, threads: int) -> str:
+def _read(file: Path) -> pd.DataFrame:
+    return pd.read_csv(file).fillna({"gpu": ""})
+
+
+def _name(processor: str, threads: int, gpu: str) -> str:
     return gpu or f"{processor}, {threads} threads"
 
 
-def _affinity(rows: pd.DataFrame, folder: Path) -> str:
-    rows = rows[(rows.pixels == PIXELS) & (rows.channels == 3) & (rows.device == ("cuda" if rows.gpu.any() else "cpu"))]
-    table = timing.summary(rows, "N x N", by=["distance"])
-    memory = pd.read_csv(folder / "affinity_memory.csv")
-    memory = memory[(memory.pixels == PIXELS) & (memory.channels == 3) & (memory.processor == rows.processor.iloc[0])]
+def _beside(file: Path, machine: tuple) -> pd.DataFrame:
+    """Returns the rows of a file that are this machine's, on its GPU if it has one; none if there is no file."""
+    if not file.exists():
+        return pd.DataFrame()
+    rows = _read(file)
+    return _on_device(rows[(rows[timing.MACHINE] == list(machine)).all(axis=1)])
+
+
+def _on_device(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows.device == ("cuda" if rows.gpu.any() else "cpu")]
+
+
+def _times(row) -> str:
+    """Returns how many times as fast a method is, in its quartiles over repeats where they differ."""
+    digits = ".1f" if row.ratio < 10 else ",.0f"
+    low, middle, high = (f"{ratio:{digits}}" for ratio in (row.ratio_low, row.ratio, row.ratio_high))
+    return f"{middle} times" + f" ({low} to {high})" * (low != high)
+
+
+def _affinity(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
+    rows = _on_device(rows[(rows.pixels == PIXELS) & (rows.channels == 3)])
+    if LITERAL not in set(rows.method):
+        return ""  # N x N matrices did not fit
+    memory = _beside(folder / "affinity_memory.csv", machine)
+    needed = {(row.distance, row.method): row.extra_mb for row in memory.itertuples()
+              if (row.pixels, row.channels) == (PIXELS, 3)}
     parts = []
-    for row in table[table.method != "N x N"].itertuples():
-        mb = memory[memory.distance == row.distance].set_index("method").extra_mb
-        name = {"l2_norm": "L2"}.get(row.distance, row.distance.upper())
-        parts.append(f"{name} {row.ratio:,.0f} times as fast with {mb[row.method]:,.0f} MB instead of {mb['N x N']:,.0f}")
+    for row in timing.summary(rows, LITERAL, by=["distance"]).itertuples():
+        ours, literal = (needed.get((row.distance, method)) for method in (row.method, LITERAL))
+        if row.method != LITERAL:
+            parts.append(f"{NAMES[row.distance]} {_times(row)} as fast"
+                         + (f" with {ours:,.0f} MB instead of {literal:,.0f}" if ours and literal else ""))
     return (f"**Affinity loss** at 460x620 without N x N matrices, forward and backward, against its literal form: "
             f"{'; '.join(parts)}")
 
 
-def _training(rows: pd.DataFrame, folder: Path) -> str:
-    table = timing.summary(rows, "as released").set_index("method")
-    ours = table[table.index.str.startswith("exact affinity")].ratio.idxmax()
-    hours = {name: table.ms[name] / rows.batch.iloc[0] / 1e3 * published_images("dehazing") / 3600
-             for name in ("as released", ours)}
-    return (f"**Training step** of the framework on whole images ({ours}): {table.ratio[ours]:.1f} times the images per second of "
-            f"the released step, made again; the paper's recipe would take {hours[ours]:,.0f} hours here instead of "
-            f"{hours['as released']:,.0f}")
+def _training(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
+    if RELEASED not in set(rows.method):
+        return ""
+    table = timing.summary(rows, RELEASED)
+    table["hours"] = table.ms / rows.batch.iloc[0] * published_images("dehazing") / 3.6e6
+    (hours,) = table.hours[table.method == RELEASED]
+    ours = table[table.method.str.startswith("exact affinity")]
+    single = ours[~ours.method.str.contains("16")]  # bits
+    best = pd.concat([part.nlargest(1, "ratio") for part in (single, ours)]).drop_duplicates("method")
+    parts = [f"{row.method}, {_times(row)}, {row.hours:,.0f} hours" for row in best.itertuples()]
+    return ("**Training step** of the framework on whole images, images per second against the released step, made again, "
+            f"and how long the paper's recipe would take here instead of its {hours:,.0f} hours: {'; '.join(parts)}")
 
 
-def _inference(rows: pd.DataFrame, folder: Path) -> str:
-    rows = rows[(rows.height == SIZE["height"]) & (rows.width == SIZE["width"])]
-    rows = rows[rows.device == ("cuda" if rows.gpu.any() else "cpu")]
-    table = timing.summary(rows, "eager", by=[]).set_index("method")
-    changes = folder / "inference_accuracy.csv"
-    lost = pd.Series(dtype=float)
-    if changes.exists():
-        measured = pd.read_csv(changes)
-        lost = measured[measured.device == rows.device.iloc[0]].groupby("method").psnr_change_db.mean()
-    fast = table[[name not in lost or lost[name] > -0.05 for name in table.index]]
-    best = fast.ms.idxmin()
-    return (f"**One 460x620 image** takes {table.ms[best]:,.0f} ms ({best}), {table.ms[best] / table.ms['eager']:.2f} of eager float32's time"
-            + (f", with {lost[best]:+z.3f} dB" if best in lost else ""))
+def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
+    rows = _on_device(rows[(rows.height == SIZE["height"]) & (rows.width == SIZE["width"])])
+    if EAGER not in set(rows.method):
+        return ""
+    table = timing.summary(rows, EAGER, by=[]).set_index("method")
+    changes = _beside(folder / "inference_accuracy.csv", machine)
+    lost = changes.groupby("method").psnr_change_db.mean() if len(changes) else pd.Series(dtype=float)
+    best = table.ms[[name not in lost or lost[name] > -LOSS for name in table.index]].idxmin()
+    return (f"**One 460x620 image** takes {table.ms[best]:,.0f} ms ({best}), eager float32 {table.ms[EAGER]:,.0f}: "
+            f"{_times(table.loc[best])} as fast" + (f", with {lost[best]:+z.3f} dB" if best in lost else ""))
