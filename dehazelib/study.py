@@ -23,7 +23,8 @@ class Settings:
     seed: int = 0  # first seed
     seeds: int = 1  # number of seeds of the central comparison
     control_seeds: int = 1  # number of seeds of the controls
-    ablation_seeds: int = 1  # number of seeds of the teachers and Tables 6 to 8
+    teacher_seeds: int = 1  # number of seeds of the teachers, Tables 1 to 4; the first one guides every framework
+    ablation_seeds: int = 1  # number of seeds of Tables 6 to 8
     ablations: list = field(default_factory=lambda: ["lr", "w0.50", "w0.75", "l1", "kl"])  # rows of Tables 6, 7, 8 to train
     recipe: str = "modern"  # modern, paper, released: see RECIPES
     readings: list = field(default_factory=lambda: ["as_released"])  # of the paper, for Tables 6 to 8
@@ -69,7 +70,7 @@ class Settings:
             raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
         if self.baseline_recipe not in ("common", "authors"):
             raise ValueError(f"baseline_recipe is {self.baseline_recipe!r}: use common or authors.")
-        sizes = ("seeds", "ablation_seeds", "teacher_batch", "student_batch", "baseline_batch", "devices", "num_nodes")
+        sizes = ("seeds", "control_seeds", "teacher_seeds", "ablation_seeds", "teacher_batch", "student_batch", "baseline_batch", "devices", "num_nodes")
         if small := [name for name in sizes if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
         if self.test_pairs < 0:
@@ -181,7 +182,7 @@ def teachers(settings: Settings) -> list[Spec]:
     return [teacher(settings, network, target, seed)
             for target, variants in (("native", NATIVE), ("upsampled", UPSAMPLED))
             for network in (*variants, *(n for n in SR_BASELINES[target] if n in settings.sr_baselines))
-            for seed in _seeds(settings, settings.ablation_seeds)]
+            for seed in _seeds(settings, settings.teacher_seeds)]
 
 
 def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled", seed: int | None = None) -> Spec:
@@ -239,15 +240,18 @@ def ablations(settings: Settings) -> list[Spec]:
 
 
 def baselines(settings: Settings) -> list[Spec]:
-    """Returns Table 5's other networks, and ours at the same budget, so that no comparison mixes budgets."""
+    """Returns Table 5's other networks, and ours at their budget if it is another than the student's own, so that no
+    comparison mixes budgets."""
     names = BASELINES if settings.baselines == ["all"] else settings.baselines
     prior = Spec(label="dark_channel_prior", network="dark_channel_prior", data=settings.source)
     if not names:
         return [prior]
-    ours = _budget(settings, student(settings))
-    return [prior] + [baseline(settings, name) for name in names] + [
-        ours.replace(label="student-equal_budget"),
-        _budget(settings, framework(settings, "as_released")).replace(label="framework-equal_budget")]
+    others, own = [baseline(settings, name) for name in names], student(settings)
+    ours = _budget(settings, own)
+    if (ours.steps, ours.batch, ours.crop) == (own.steps, own.batch, own.crop):
+        return [prior, *others]
+    return [prior, *others, ours.replace(label="student-equal_budget"),
+            _budget(settings, framework(settings, "as_released")).replace(label="framework-equal_budget")]
 
 
 def baseline(settings: Settings, name: str) -> Spec:
@@ -277,8 +281,8 @@ def plug_and_play(settings: Settings) -> list[Spec]:
 
 
 def _budget(settings: Settings, spec: Spec) -> Spec:
-    return spec.replace(steps=settings.baseline_steps, batch=settings.baseline_batch, crop=settings.baseline_crop,
-                        warmup=0, validations=1, validation_pairs=1, track_test=0)
+    budget = {"steps": settings.baseline_steps, "batch": settings.baseline_batch, "crop": settings.baseline_crop}
+    return _changed(settings, spec, budget | {"validations": 1, "validation_pairs": 1, "track_test": 0})
 
 
 def student(settings: Settings, seed: int | None = None) -> Spec:
