@@ -1,4 +1,4 @@
-# make study    set up and run the whole study; PROFILE=smoke|demo|budget|paper DATA=/folder-with-RESIDE-or-NYU
+# make study    set up and run the whole study; PROFILE=smoke|demo|cpu|budget|paper DATA=/folder-with-RESIDE-or-NYU
 # make test     set up and run all tests and every notebook with its defaults
 # make lab      set up and open JupyterLab on the notebooks
 
