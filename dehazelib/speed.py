@@ -91,6 +91,9 @@ def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
     table = timing.summary(rows, EAGER, by=[]).set_index("method")
     changes = _beside(folder / "inference_accuracy.csv", machine)
     lost = changes.groupby("method").psnr_change_db.mean() if len(changes) else pd.Series(dtype=float)
+    memory = _beside(folder / "inference_memory.csv", machine[:2] + ("",))
     best = table.ms[[name not in lost or lost[name] > -LOSS for name in table.index]].idxmin()
     return (f"**One 460x620 image** takes {table.ms[best]:,.0f} ms ({best}), eager float32 {table.ms[EAGER]:,.0f}: "
-            f"{_times(table.loc[best])} as fast" + (f", with {lost[best]:+z.3f} dB" if best in lost else ""))
+            f"{_times(table.loc[best])} as fast" + (f", with {lost[best]:+z.3f} dB" if best in lost else "")
+            + "".join(f". A photograph of {row.height * row.width / 1e6:.0f} megapixels, in strips, takes a process of "
+                      f"{row.peak_mb:,.0f} MB" for row in memory.itertuples()))

@@ -341,7 +341,8 @@ def test_a_benchmark_times_runtimes_that_all_dehaze(student, tmp_path, monkeypat
     monkeypatch.setattr(inference, "SHIPPED", tmp_path / "absent.safetensors")
     monkeypatch.setattr(bench, "runtimes", lambda network, device, folder: {
         bench.REFERENCE: network.to(device), "strips": lambda image: dehaze(image, network)})
-    table = bench.run(sizes=[(8, 9), (16, 18)], repeats=1)
+    table = bench.run(sizes=[(8, 9), (16, 18)], repeats=1, photo=(50, 60))
+    assert pd.read_csv(tmp_path / "benchmarks" / "inference_memory.csv").peak_mb.between(50, 5000).all()
     assert table[table.device == "cpu"].height.tolist()[:3] == [8, 8, 16]
     kept = pd.read_csv(tmp_path / "benchmarks" / "inference.csv")
     assert set(kept.method) == {bench.REFERENCE, "strips"} and (kept.ms > 0).all()

@@ -68,5 +68,6 @@ def test_the_quickest_runtime_may_lose_little(tmp_path, loss, expected):
     write(tmp_path, "inference_accuracy", [HERE | {"method": name, "psnr_change_db": change}
                                            for name, change in (("eager", 0.0), ("compiled", 0.0), ("int8", loss))]
           + [THERE | {"method": "int8", "psnr_change_db": -9.0}])
+    write(tmp_path, "inference_memory", [HERE | {"height": 4000, "width": 6000, "peak_mb": 3500.2}])
     (line,) = speed.sentences(tmp_path)
-    assert expected in line
+    assert expected in line and "24 megapixels, in strips, takes a process of 3,500 MB (EPYC, 2 threads)." in line

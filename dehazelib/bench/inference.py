@@ -8,19 +8,21 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from dehazelib import inference, networks
-from dehazelib.bench import timing
+from dehazelib.bench import memory, timing
 from dehazelib.data.pairs import Pairs, open_data
 from dehazelib.export import export
 from dehazelib.metrics import psnr_rgb
 
 REFERENCE = "eager"  # float32, contiguous
 SIZES = [(460, 620), (1080, 1920), (2160, 3840)]  # height, width: the paper's, 1080p, 4K
+PHOTO = (4000, 6000)  # height, width of a photograph of 24 megapixels
 CASE = ["device", "height", "width"]
 
 Runtime = Callable[[Tensor], Tensor]  # hazy (B, 3, H, W) in [0, 1] -> dehazed, on the same device
@@ -85,11 +87,11 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
 
 
 def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5,
-        seconds: float = 20.0, data: str | None = None, images: int = 8) -> pd.DataFrame:
+        seconds: float = 20.0, data: str | None = None, images: int = 8, photo: tuple[int, int] = PHOTO) -> pd.DataFrame:
     """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
 
-    Keeps all repeats in results/benchmarks/inference.csv, and the change of PSNR on single images in
-    inference_accuracy.csv. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32 and
+    Keeps all repeats in results/benchmarks/inference.csv, the change of PSNR on single images in inference_accuracy.csv,
+    and the peak memory of a fresh process that dehazes a photograph of size `photo` in inference_memory.csv. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32 and
     the runtime that was quickest at the first; one that takes longer than `seconds` is timed once.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
@@ -107,6 +109,9 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
                 changed.append(accuracy(methods, pairs.some(images), device))
     rows = pd.concat(timed, ignore_index=True)
     timing.keep(rows, "inference")
+    (peak,) = memory.in_fresh_processes(photo_mb, [(student, *photo)])
+    timing.keep(pd.DataFrame([{"device": "cpu", "height": photo[0], "width": photo[1], "peak_mb": peak}]), "inference_memory")
+    print(f"A photograph of {photo[0]}x{photo[1]} pixels, in strips on the CPU: the whole process needs {peak:,.0f} MB.")
     table = timing.summary(rows, REFERENCE, by=CASE)
     if not trained:
         print(f"{inference.SHIPPED} is absent: times are of an untrained student, and its accuracy is not measured.")
@@ -132,6 +137,14 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
         rows = timing.compare(calls, repeats, seconds, device)
         parts.append(rows.assign(device=device, height=height, width=width))
     return pd.concat(parts, ignore_index=True)
+
+
+def photo_mb(student: nn.Module, height: int, width: int) -> float:
+    """Returns the peak memory in MB of this process, all of it, for an 8-bit photograph; NaN where it cannot be read."""
+    inference.keep_freed_memory()
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    inference.dehaze(pixels, student)
+    return memory.peak_mb()
 
 
 def quickest(rows: pd.DataFrame) -> str:
