@@ -7,12 +7,15 @@ import subprocess
 
 import pandas as pd
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from dehazelib import evaluation, inference, model_card, paths, report, runs, tables, verdict
 from dehazelib.data.pairs import open_data
 from dehazelib.measured import METRICS
 from dehazelib.spec import Spec
+from dehazelib.training import WEIGHTS
 
 RESULTS = paths.ROOT / "results"
 CHARTS = {f"{name}.png" for name in ("teacher_curves", "student_curves", "framework_curves", "gradient_share", "pareto",
@@ -49,9 +52,10 @@ def of(study, pattern="*"):
 
 @pytest.fixture
 def rows(study, tmp_path):
-    """A copy of the study's rows, and nothing else."""
+    """A copy of the study's rows, beside them those of the benchmarks, and nothing else."""
     copy = tmp_path / study.name
     copy.mkdir()
+    shutil.copytree(RESULTS / "benchmarks", tmp_path / "benchmarks")
     for file in of(study, "*.csv"):
         if file.parent == study:
             shutil.copy(file, copy)
@@ -117,6 +121,8 @@ def test_the_shipped_weights_are_those_of_a_committed_run_and_their_card_is_made
     with safe_open(inference.SHIPPED, "pt") as file:
         run = file.metadata()["run"]
     (study,) = [study for study in STUDIES if run in set(pd.read_csv(study / "runs.csv").run)]
+    kept, shipped = load_file(study / "runs" / run / WEIGHTS), load_file(inference.SHIPPED)
+    assert kept.keys() == shipped.keys() and all(torch.equal(kept[name], shipped[name]) for name in kept)
     assert report.shipped_card().read_text(encoding="utf-8") == model_card.card(study)
     assert inference.SHIPPED.stat().st_size < 500_000
 
