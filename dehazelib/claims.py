@@ -2,6 +2,7 @@
 
 A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py and
 claims_cost.py hold them. Every rule takes the measurement and the claim and answers True, False or None: undecided.
+Its docstring is what readers see; that of a rule which never decides begins with "none" and says why.
 """
 
 import functools
@@ -17,6 +18,8 @@ from dehazelib import paths
 from dehazelib.measured import READINGS, Measured, published
 
 MARGIN_DB = 0.1  # a difference in PSNR of no practical importance
+SIZE = 0.5, 2.0  # times the printed size: what a measured difference must be compatible with
+ABOUT = 0.25  # largest relative gap to a number that the paper calls "about"
 CLOSE = {"dB": 0.5, "ssim": 0.01, "MB": 0.05, "percent": 0.1}  # largest gap; percent: percentage points of a ratio
 PAPER_GPU = "3080 Ti"
 
@@ -50,15 +53,22 @@ def exactly(m: Measurement, claim: pd.Series) -> bool:
     return m.value == float(claim.value)
 
 
+def about(m: Measurement, claim: pd.Series) -> bool:
+    """within 25 % of the paper's number"""
+    return abs(m.value / float(claim.value) - 1) <= ABOUT
+
+
 def above_zero(m: Measurement, claim: pd.Series) -> bool | None:
-    """the 95 % interval of the difference lies above zero and reaches at least half of the printed size, if one is"""
-    printed = float(claim.value) if claim.value not in ("", None) and not pd.isna(claim.value) else 0.0
-    return None if math.isnan(m.low) else m.low > 0 and m.high >= printed / 2
+    """reproduced if the 95 % interval lies above zero and overlaps half to twice the printed size, where one is
+    printed; not reproduced if it lies wholly outside that range, or below zero where none is printed"""
+    printed = float(claim.value or math.nan)
+    outside = m.high < SIZE[0] * printed or m.low > SIZE[1] * printed
+    return False if outside else positive(m.low, m.high)
 
 
 def at_most(m: Measurement, claim: pd.Series) -> bool | None:
-    """the upper 95 % limit is at most the printed size plus 0.1 dB"""
-    return None if math.isnan(m.high) else m.high <= float(claim.value) + MARGIN_DB
+    """reproduced if the whole 95 % interval is at most the printed size plus 0.1 dB; not reproduced if all is above"""
+    return below(m.low, m.high, float(claim.value) + MARGIN_DB)
 
 
 def undecided(m: Measurement, claim: pd.Series) -> None:
@@ -70,7 +80,16 @@ def one_seed(m: Measurement, claim: pd.Series) -> None:
 
 
 def straddled(m: Measurement, claim: pd.Series) -> None:
-    """none, the interval reaches from below the limit to above it; run more seeds, on a machine that does nothing else"""
+    """none, the interval cannot tell: it holds values that agree with the claim and values that do not; run more seeds,
+    or time more repeats"""
+
+
+def without_limits(m: Measurement, claim: pd.Series) -> None:
+    """none, the difference has no interval: one of its scores is infinite, or it was measured once"""
+
+
+def on_cpu(m: Measurement, claim: pd.Series) -> None:
+    """none, timed on a CPU only"""
 
 
 def unlike_budgets(m: Measurement, claim: pd.Series) -> None:
@@ -87,6 +106,30 @@ def decided(holds: bool, text: str) -> Callable[[Measurement, pd.Series], bool]:
         return bool(holds)
     rule.__doc__ = text
     return rule
+
+
+def together(parts: Iterable[bool | None], text: str) -> Callable[[Measurement, pd.Series], bool | None]:
+    """Returns the rule described by `text`, that all parts hold; undecided where none fails and some are undecided."""
+    parts = list(parts)
+    return straddled if None in parts and False not in parts else decided(all(parts), text)
+
+
+def positive(low: float, high: float) -> bool | None:
+    """Returns whether an interval lies above zero (True), below it (False) or neither (None)."""
+    return True if low > 0 else False if high < 0 else None
+
+
+def below(low: float, high: float, limit: float) -> bool | None:
+    """Returns whether an interval lies at or below a limit (True), above it (False) or neither (None)."""
+    return True if high <= limit else False if low > limit else None
+
+
+def ruling(m: Measurement, claim: pd.Series) -> tuple[bool | None, str]:
+    """Returns whether the claim holds, and in words the rule that says so or why none does."""
+    holds, rule = m.rule(m, claim), m.rule
+    if holds is None and not rule.__doc__.startswith("none"):
+        rule = without_limits if math.isnan(m.low) else straddled
+    return holds, " ".join(rule.__doc__.split())
 
 
 def close(unit: str) -> Callable[[Measurement, pd.Series], bool]:
@@ -214,12 +257,13 @@ def budget(study: Measured, *labels: str) -> str:
 
 
 def training(study: Measured, *labels: str) -> str:
-    """Returns how long the runs of these labels trained, from runs.csv."""
+    """Returns the budget that scores of these labels hold at, from runs.csv: steps and batch of what was trained."""
     runs = study.runs[study.runs.label.isin(labels)]
+    runs = runs.dropna(subset="training_images") if "training_images" in runs else runs
     if runs.empty or not {"steps", "batch"} <= set(runs):
-        return "runs.csv does not say how long they trained"
+        return "at a budget that runs.csv does not tell"
     sizes = runs[["steps", "batch"]].drop_duplicates().astype(int).to_numpy()
-    return "trained " + " or ".join(f"{steps} steps of {batch}" for steps, batch in sizes)
+    return "at this budget: trained " + " or ".join(f"{steps} steps of {batch}" for steps, batch in sizes)
 
 
 def signed(value: float, low: float, high: float, digits: int = 3) -> str:

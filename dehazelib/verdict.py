@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dehazelib.claims import Measurement, NotTested
+from dehazelib.claims import Measurement, NotTested, ruling
 from dehazelib.claims_cost import COST
 from dehazelib.claims_quality import QUALITY
 from dehazelib.measured import Measured, published
@@ -38,8 +38,9 @@ def verdict(study: Measured, claim: pd.Series) -> dict:
     except NotTested as reason:
         return row | {name: np.nan for name in ("ours", "low", "high")} | {
             "verdict": NOT_TESTED, "why": str(reason), "source": ""}
-    return row | {"ours": m.value, "low": m.low, "high": m.high, "verdict": VERDICTS[m.rule(m, claim)],
-                  "why": f"{m.why}; rule: {m.rule.__doc__}", "source": m.source}
+    holds, rule = ruling(m, claim)
+    return row | {"ours": m.value, "low": m.low, "high": m.high, "verdict": VERDICTS[holds],
+                  "why": f"{m.why}; rule: {rule}", "source": m.source}
 
 
 def write(folder: Path) -> pd.DataFrame:

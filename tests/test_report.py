@@ -72,7 +72,7 @@ def point(text, name):
 def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(make, gain, ours, expected):
     text = report.block(make(gain=gain))
     _, *row = cells(text, "Adding the affinity module")
-    assert row == ["4.2056 dB", ours, expected, "sots_indoor, 3 of 500 pairs, 2 seeds; trained 1500 steps of 1"]
+    assert row == ["4.2056 dB", ours, expected, "sots_indoor, 3 of 500 pairs, 2 seeds; at this budget: trained 1500 steps of 1"]
     assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
 
 
