@@ -1,7 +1,7 @@
 # The study as a workflow: runs (training and scoring) in jobs, then the notebooks, one after the other.
 #
 #   snakemake --cores all --config profile=demo                        one machine, one process per stage
-#   snakemake --cores all --config profile=budget data=/path gpus=4    one machine, a quarter of each stage per GPU
+#   snakemake --cores all --config profile=budget data=/path gpus=4    one machine, each stage split over its GPUs
 #   snakemake --executor slurm --jobs 50 --config profile=budget data=/shared/path runs_per_job=1    a cluster
 #
 # A run is a folder in results/<study>/runs and knows by itself whether it is finished, so a job that was killed goes on
@@ -28,21 +28,30 @@ NEEDS = {  # stages whose runs a notebook shows
 }
 
 
-def split(stage):
-    """Returns the stage's jobs, name -> ids of runs."""
-    ids = [spec.id for spec in study.STAGES[stage](SETTINGS)]
-    size = int(config.get("runs_per_job", 0)) or -(-len(ids) // max(1, GPUS)) or 1
-    parts = [ids[i : i + size] for i in range(0, len(ids), size)]
+def split(stage, ids):
+    """Returns the stage's jobs, name -> ids of runs. The longest runs go on from one another, so they are one job."""
+    size = int(config.get("runs_per_job", 0)) or -(-len(ids) // max(1, GPUS))
+    size = len(ids) if stage == "longest" else size
+    parts = [ids[i : i + size] for i in range(0, len(ids), size or 1)]
     return {f"{stage}-{i}-{hashlib.sha256(' '.join(part).encode()).hexdigest()[:8]}": part for i, part in enumerate(parts)}
 
 
-JOBS = {stage: split(stage) for stage in study.STAGES}
-RUNS = {name: part for jobs in JOBS.values() for name, part in jobs.items()}
+LISTED = {stage: [spec.id for spec in runs(SETTINGS)] for stage, runs in study.STAGES.items()}
+FIRST = {run: stage for stage in reversed(LISTED) for run in LISTED[stage]}  # several stages may list a run; one makes it
+RUNS = {}
+for stage, ids in LISTED.items():
+    RUNS |= split(stage, [run for run in dict.fromkeys(ids) if FIRST[run] == stage])
+JOB = {run: job for job, ids in RUNS.items() for run in ids}
+GPU = {job: i % GPUS for i, job in enumerate(RUNS)} if GPUS else {}
 STAMP = str(FOLDER / "jobs" / "{job}.done")
+
+for gpu in range(GPUS):
+    workflow.register_resource(f"gpu{gpu}", 1)  # one job at a time on each
 
 
 def stamps(*stages):
-    return [STAMP.format(job=job) for stage in stages for job in JOBS[stage]]
+    """Returns the stamps of the jobs that make the stages' runs."""
+    return [STAMP.format(job=job) for job in dict.fromkeys(JOB[run] for stage in stages for run in LISTED[stage])]
 
 
 def before(name):
@@ -67,11 +76,12 @@ rule runs:
         touch(STAMP),
     params:
         ids=lambda w: " ".join(map(shlex.quote, RUNS[w.job])),
-        gpu=lambda w: f"CUDA_VISIBLE_DEVICES={int(w.job.split('-')[1]) % GPUS}" if GPUS else "",
+        gpu=lambda w: f"CUDA_VISIBLE_DEVICES={GPU[w.job]}" if GPUS else "",
     threads: lambda w: max(1, workflow.cores // GPUS) if GPUS and workflow.cores else workflow.cores or 4
     resources:
         mem_mb=6000,
         runtime=600,
+        **{f"gpu{n}": lambda w, n=n: int(GPU[w.job] == n) for n in range(GPUS)},
     shell:
         "{params.gpu} {PYTHON} -m dehazelib train {params.ids} --profile {PROFILE} {DATA}"
 

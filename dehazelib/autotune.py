@@ -4,9 +4,10 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from dehazelib import paths, provenance
-from dehazelib.files import write_text
+from dehazelib.files import held, write_text
 from dehazelib.spec import Spec
 
 
@@ -34,14 +35,20 @@ def fastest(spec: Spec, shape: tuple, device: str, milliseconds: Callable[[Tunin
     passed over, and its error is logged.
     """
     file = paths.cache() / "tuning.json"
-    known = json.loads(file.read_text()) if file.exists() else {}
+    known = _read(file)
     plan = (spec.network, spec.loss, spec.features, spec.distance, spec.precision, "x".join(map(str, shape)))
     key = " ".join((*plan, device, provenance.environment()["torch"]))
     if key not in known:
-        known[key] = _timed(candidates(spec), milliseconds)
+        found = _timed(candidates(spec), milliseconds)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(known, indent=1) + "\n")
+        with held(file.with_suffix(".lock"), file.name):
+            known = _read(file) | {key: found}  # other processes may have added theirs meanwhile
+            write_text(file, json.dumps(known, indent=1) + "\n")
     return Tuning(**known[key]["choice"])
+
+
+def _read(file: Path) -> dict:
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def _timed(tunings: dict[str, Tuning], milliseconds: Callable[[Tuning], float]) -> dict:

@@ -159,7 +159,7 @@ def score_run(options: argparse.Namespace) -> None:
 
     which = settings(options)
     if options.official or options.what is None or options.what.endswith(".safetensors"):
-        network, data = _weights(options), open_data(which.data)
+        network, data = _weights(options).to(runs.hardware(which).device), open_data(which.data)
         if not any(item.startswith("test_pairs=") for item in options.set):
             which = dataclasses.replace(which, test_pairs=0)  # all images, whatever the profile
         for pairs in runs.test_sets(which, data, study.student(which)):
@@ -171,7 +171,7 @@ def score_run(options: argparse.Namespace) -> None:
         data = open_data(which.data)
         one.check_manifest(data)
         for pairs in runs.test_sets(which, data, spec):
-            print(_mean_line(spec.id, one.score(pairs)))
+            print(_mean_line(spec.id, one.score(pairs, runs.hardware(which))))
 
 
 def _weights(options: argparse.Namespace):

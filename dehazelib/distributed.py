@@ -1,4 +1,4 @@
-"""One run in several processes, over GPUs and nodes: python -m dehazelib.distributed FOLDER DATA HARDWARE
+"""One run in several processes, over GPUs and nodes: python -m dehazelib.distributed CABINET DATA SPEC HARDWARE
 
 Lightning Fabric starts the processes by running a script again, which neither a notebook nor a process with several runs
 survives, so a run that is to be split is trained by this script in processes of its own.
@@ -11,16 +11,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+from torch import Tensor
 
-def launch(folder: Path, data: str, hardware) -> None:
-    """Trains the run in `folder` in hardware.processes processes. Raises RuntimeError if they fail.
+from dehazelib.spec import Spec
+
+
+def launch(cabinet: Path, spec: Spec, data: str, hardware) -> None:
+    """Trains a run of a cabinet in hardware.processes processes. Raises RuntimeError if they fail.
 
     Started by srun or torchrun (one process per device), each process joins the others; else it starts them.
     """
-    description = json.dumps(dataclasses.asdict(hardware))
-    command = [sys.executable, "-m", "dehazelib.distributed", str(folder), data, description]
+    descriptions = [json.dumps(dataclasses.asdict(one)) for one in (spec, hardware)]
+    command = [sys.executable, "-m", "dehazelib.distributed", str(cabinet), data, *descriptions]
     if (status := subprocess.run(command).returncode) != 0:
-        raise RuntimeError(f"{folder.name}: training in {hardware.processes} processes ended with status {status}.")
+        raise RuntimeError(f"{spec.id}: training in {hardware.processes} processes ended with status {status}.")
 
 
 def rank() -> int:
@@ -28,13 +33,32 @@ def rank() -> int:
     return int(next((os.environ[k] for k in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if k in os.environ), 0))
 
 
+def processes() -> int:
+    """Returns how many processes train together with this one, itself included."""
+    return torch.distributed.get_world_size() if _together() else 1
+
+
+def mean(values: Tensor) -> Tensor:
+    """Returns values averaged over the processes that train together, without gradient; alone, the values themselves."""
+    if not _together():
+        return values
+    total = values.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / processes()
+
+
+def _together() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def main() -> None:
     from dehazelib import runs
     from dehazelib.data.pairs import open_data
     from dehazelib.training import Hardware
 
-    folder, data, description = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
-    runs.find(folder.parent, folder.name).train_here(open_data(data), Hardware(**description))
+    cabinet, data, spec, hardware = sys.argv[1:]
+    run = runs.run(Path(cabinet), Spec(**json.loads(spec)))
+    run.train_here(open_data(data), Hardware(**json.loads(hardware)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ def task_pairs(spec: Spec, pairs: Pairs) -> Pairs:
 
 @torch.no_grad()
 def images(network: nn.Module, spec: Spec, pairs: Pairs) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
-    """Yields (name, input, output, target) per image, each (1, 3, H, W) on the CPU, outputs clamped to [0, 1]."""
+    """Yields (name, input, output, target) per image, each (1, 3, H, W) on the CPU, outputs clamped to [0, 1].
+
+    The network computes where its parameters lie, and its convolutions in full float32: above 50 dB one sees the rounding
+    to TF32 that a GPU would else do.
+    """
     pairs = task_pairs(spec, pairs)
     training, device = network.training, next((p.device for p in network.parameters()), torch.device("cpu"))
     network.eval()
@@ -29,7 +33,9 @@ def images(network: nn.Module, spec: Spec, pairs: Pairs) -> Iterator[tuple[str, 
             if spec.task == "super_resolution":
                 inputs, target = super_resolution_pair(target, spec.target, getattr(network, "scale", 2))
             oracle = (target.to(device),) if getattr(network, "needs_ground_truth", False) else ()
-            yield pair.name, inputs, network(inputs.to(device), *oracle).float().cpu().clamp(0, 1), target
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                output = network(inputs.to(device), *oracle).float().cpu().clamp(0, 1)
+            yield pair.name, inputs, output, target
     finally:
         network.train(training)
 

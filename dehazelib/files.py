@@ -1,18 +1,55 @@
-"""Files that appear whole or not at all: written beside their place, then renamed."""
+"""Files that appear whole or not at all, written beside their place and then renamed; locks between processes."""
 
+import contextlib
 import os
+import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text with \\n line ends."""
-    scratch = path.with_name(path.name + ".writing")
-    scratch.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(scratch, path)
+    scratch = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.writing")  # another process may write the same file
+    try:
+        scratch.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Writes a table as CSV without its index."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Holds the lock of a file, made if it is absent; waits while another process holds it, and says so.
+
+    what: names in that line what the lock is of. A process that ends, however it ends, lets go of its locks. Where the
+    system or the file's disk knows no locks, nothing is held.
+    """
+    if fcntl is None:
+        yield
+        return
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{what}: another process works on it; waiting for it.", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a disk without locks, as some clusters have
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # processes forked meanwhile share the file

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dehazelib import distributed
 from dehazelib.affinity import affinity_loss
 from dehazelib.objectives import LOSSES, Objective
 from dehazelib.resampling import reduced
@@ -21,7 +22,8 @@ class Framework(Objective):
     distance: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term holds
       this share, ||w g_FA|| / (||g|| + ||w g_FA||), of the gradient norms (exponential mean over measurements).
     teacher_input: "native" feeds the clear image itself (HR teacher), "half" the image at half its size (LR teacher).
-    Both gradient norms are measured every MEASURE_EVERY steps, over all of the student's parameters.
+    Both gradient norms are measured every MEASURE_EVERY steps, over all of the student's parameters. Where several
+    processes share out each batch, loss and norms are those of the whole batch.
     """
 
     def __init__(self, network: nn.Module, teacher: nn.Module, *, loss: str = "mse", features: str = "outputs",
@@ -35,7 +37,8 @@ class Framework(Objective):
         self.loss, self.features, self.distance = LOSSES[loss], features, distance
         self.share, self.teacher_input = share, teacher_input
         self.register_buffer("weight", torch.tensor(weight))
-        self.register_buffer("calls", torch.tensor(0))
+        self.steps = 0  # counted here, not in the buffer: a GPU would have to be waited for
+        self.register_buffer("calls", torch.tensor(0))  # the same, as a checkpoint keeps it
         self.register_buffer("norms", torch.zeros(2))  # ||g reconstruction||, ||g affinity|| without its weight
 
     def train(self, mode: bool = True) -> "Framework":
@@ -45,10 +48,19 @@ class Framework(Objective):
 
     def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
         reconstruction, affinity = self.terms(inputs, target)
-        if self.calls % MEASURE_EVERY == 0:
+        if self.steps % MEASURE_EVERY == 0:
             self._measure(reconstruction, affinity)
-        self.calls += 1
+        self.steps += 1
         return reconstruction + self.weight * affinity
+
+    def state_dict(self, *args, **options) -> dict:
+        self.calls.fill_(self.steps)
+        return super().state_dict(*args, **options)
+
+    def load_state_dict(self, *args, **options):
+        result = super().load_state_dict(*args, **options)
+        self.steps = int(self.calls)
+        return result
 
     def terms(self, hazy: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the reconstruction loss and the affinity loss L_FA, both scalars, for (B, 3, H, W) images."""
@@ -65,19 +77,23 @@ class Framework(Objective):
                                  "not an interpolation; use features=outputs.")
             matched = list(zip(groups, [*guide_features, guide]))
         size = hazy.shape[-2:]
-        distances = [affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size) for s, t in matched]
-        return self.loss(dehazed, clear), torch.stack(distances).mean()
+        distances = torch.stack([affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size)
+                                 for s, t in matched])
+        if self.distance == "l2_norm":
+            distances = of_all_processes(distances)
+        return self.loss(dehazed, clear), distances.mean()
 
     def _measure(self, reconstruction: Tensor, affinity: Tensor) -> None:
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         norms = []
         for term in (reconstruction, affinity):
             gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            norms.append(torch.stack([g.float().square().sum() for g in gradients if g is not None]).sum().sqrt())
+            gradients = [distributed.mean(g) for g in gradients if g is not None]
+            norms.append(torch.stack([g.float().square().sum() for g in gradients]).sum().sqrt())
         self.norms.copy_(torch.stack(norms).detach())
         if self.share > 0 and self.norms[1] > 0:
             wanted = self.share / (1 - self.share) * self.norms[0] / self.norms[1]
-            self.weight.copy_(wanted if self.calls == 0 else 0.9 * self.weight + 0.1 * wanted)
+            self.weight.copy_(wanted if self.steps == 0 else 0.9 * self.weight + 0.1 * wanted)
 
     def measurements(self) -> dict[str, float]:
         """Returns w_FA, both gradient norms (the affinity one weighted) and the affinity term's share of them."""
@@ -89,3 +105,18 @@ class Framework(Objective):
             "gradient_norm_affinity": weight * affinity,
             "affinity_share": weight * affinity / total if total else 0.0,
         }
+
+
+def of_all_processes(norms: Tensor) -> Tensor:
+    """Returns terms whose mean over the processes is, in value and gradient, the norm over all processes' images.
+
+    norms: over this process's own images; alone, it is returned as it is. A mean over equal parts of a batch is the mean
+    over the batch, and needs none of this; but the square root of a sum over P parts, s = sqrt(n_1^2 + ... + n_P^2), is
+    about sqrt(P) times the mean of the n_p: so n_p is multiplied by the constant P n_p / s.
+    """
+    count = distributed.processes()
+    if count == 1:
+        return norms
+    own = norms.detach()
+    whole = (count * distributed.mean(own.square())).sqrt().clamp_min(torch.finfo(own.dtype).tiny)
+    return norms * (count * own / whole)

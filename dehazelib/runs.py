@@ -1,26 +1,30 @@
 """A cabinet of runs: ask for one by its specification, and it is loaded, resumed or trained."""
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from dehazelib import distributed, networks, provenance, study
 from dehazelib import spec as specification
 from dehazelib.data.images import DataError
-from dehazelib.data.pairs import Data, Pairs, open_data
+from dehazelib.data.pairs import Data, Pair, Pairs, open_data
 from dehazelib.evaluation import scores, task_pairs
-from dehazelib.files import write_csv, write_text
+from dehazelib.files import held, write_csv, write_text
 from dehazelib.spec import Spec
 from dehazelib.study import Settings
 from dehazelib.training import LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
+LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
 
 
 class Run:
@@ -36,34 +40,63 @@ class Run:
     def train(self, data: Data, hardware: Hardware = Hardware()) -> "Run":
         """Returns this run, trained: at once if it was, from its checkpoint if it was begun, else from the start.
 
-        Raises DataError if the run was begun on other files than `data` holds.
+        While another process trains it, waits for that one. Raises DataError if the run was begun on other files than
+        `data` holds.
         """
         self.check_manifest(data)
         if self.done:
             return self
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / SPEC, self.spec.text())
-        write_text(self.folder / MANIFEST, data.manifest + "\n")
-        if hardware.processes > 1:
-            distributed.launch(self.folder, data.where, hardware)
-        else:
-            self.train_here(data, hardware)
+        with self.begun(data):
+            if self.done:  # another process has made it meanwhile
+                return self
+            if hardware.processes > 1:
+                distributed.launch(self.cabinet, self.spec, data.where, hardware)
+            else:
+                self.train_here(data, hardware)
         return self
+
+    @contextlib.contextmanager
+    def begun(self, data: Data) -> Iterator[None]:
+        """Locks the run, with specification and manifest in its folder."""
+        with self.locked():
+            self.check_manifest(data)
+            if distributed.rank() == 0:
+                write_text(self.folder / SPEC, self.spec.text())
+                write_text(self.folder / MANIFEST, data.manifest + "\n")
+            yield
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training or scoring the run; of several that train together, the first one does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with held(self.folder / LOCK, self.spec.id) if distributed.rank() == 0 else contextlib.nullcontext():
+            yield
 
     def check_manifest(self, data: Data) -> None:
         """Raises DataError if the run was begun on other files than these data."""
+        manifest = self.manifest()
+        if manifest and manifest != data.manifest:
+            raise DataError(f"{self.folder} was trained on data with manifest {manifest}, this is {data.manifest}. "
+                            "Use the same files, or remove the folder to train afresh.")
+
+    def manifest(self) -> str:
+        """Returns the manifest id of the files that the run was begun on; empty if it was not begun."""
         file = self.folder / MANIFEST
-        if file.exists() and file.read_text().strip() != data.manifest:
-            raise DataError(f"{self.folder} was trained on data with manifest {file.read_text().strip()}, this is "
-                            f"{data.manifest}. Use the same files, or remove the folder to train afresh.")
+        if file.exists():
+            return file.read_text().strip()
+        return self.provenance().get("manifest", "") if (self.folder / PROVENANCE).exists() else ""
 
     def train_here(self, data: Data, hardware: Hardware) -> None:
         """Trains in this process, which may be one of several; the first one writes the provenance."""
-        start = load_file(find(self.cabinet, self.spec.start).folder / WEIGHTS) if self.spec.start else None
+        start = find(self.cabinet, self.spec.start).weights() if self.spec.start else None
         cost = train(self.spec, data, self.folder, self.teacher(), hardware, start)
-        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **cost, **provenance.environment()}
         if distributed.rank() == 0:
-            write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+            self.write_provenance(data, cost | {"weights_sha256": _sha256(self.folder / WEIGHTS)})
+
+    def write_provenance(self, data: Data, facts: dict) -> None:
+        """Writes where the run comes from; with that it is done."""
+        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **facts, **provenance.environment()}
+        write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
 
     def teacher(self) -> nn.Module | None:
         """Returns the frozen network that guides this run, or None. Raises FileNotFoundError if it is not trained yet."""
@@ -78,27 +111,38 @@ class Run:
         return find(self.cabinet, name).network()
 
     def network(self) -> nn.Module:
-        """Returns the trained network, in evaluation mode on the CPU."""
-        weights = self.folder / WEIGHTS
-        if not weights.exists():
-            raise FileNotFoundError(f"{weights} is missing: train the run first (dehazelib train {self.spec.id}).")
+        """Returns the trained network, in evaluation mode on the CPU. Raises FileNotFoundError as `weights` does."""
         network = networks.build(self.spec.network)
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(self.weights())
         layout = torch.channels_last if self.spec.channels_last else torch.contiguous_format
         return network.to(memory_format=layout).eval()
 
-    def score(self, pairs: Pairs) -> pd.DataFrame:
+    def weights(self) -> dict[str, Tensor]:
+        """Returns the trained network's state. Raises FileNotFoundError, saying what to do, if it is not there."""
+        file = self.folder / WEIGHTS
+        if not file.exists():
+            raise FileNotFoundError(f"{file} is missing: " + (
+                f"its rows were kept without weights: remove {self.folder} to train it again." if self.done else
+                f"train the run first (dehazelib train {self.spec.id})."))
+        return load_file(file)
+
+    def score(self, pairs: Pairs, hardware: Hardware = Hardware()) -> pd.DataFrame:
         """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""
+        if self.unscored(pairs):
+            with self.locked():
+                missing = self.unscored(pairs)  # another process may have scored them meanwhile
+                if missing:
+                    new = scores(self.network().to(hardware.device), self.spec, pairs.only(missing))
+                    known = self.scores()
+                    write_csv(pd.concat([known, new]) if len(known) else new, self.folder / SCORES)
+        known, names = self.scores(), {pair.name for pair in task_pairs(self.spec, pairs).pairs}
+        return known[(known.test_set == pairs.name) & known.image.isin(names)]
+
+    def unscored(self, pairs: Pairs) -> list[Pair]:
+        """Returns the pairs of a set that are not in scores.csv yet."""
         known = self.scores()
         have = set(known.image[known.test_set == pairs.name])
-        wanted = task_pairs(self.spec, pairs)
-        missing = [pair for pair in wanted.pairs if pair.name not in have]
-        if missing:
-            new = scores(self.network(), self.spec, pairs.only(missing))
-            known = pd.concat([known, new]) if len(known) else new
-            write_csv(known, self.folder / SCORES)
-        names = {pair.name for pair in wanted.pairs}
-        return known[(known.test_set == pairs.name) & known.image.isin(names)]
+        return [pair for pair in task_pairs(self.spec, pairs).pairs if pair.name not in have]
 
     def scores(self) -> pd.DataFrame:
         """Returns all per-image scores so far: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb."""
@@ -115,7 +159,8 @@ class Run:
         """Scores the run on every test image that the study asks for, and notes which these are."""
         if not study.is_scored(self.spec):
             return
-        images = {pairs.name: self.score(pairs).image.tolist() for pairs in test_sets(settings, data, self.spec)}
+        images = {pairs.name: self.score(pairs, hardware(settings)).image.tolist()
+                  for pairs in test_sets(settings, data, self.spec)}
         write_text(self._scored_list(settings), json.dumps(images) + "\n")
 
     def study_scores(self, settings: Settings) -> pd.DataFrame:
@@ -146,11 +191,11 @@ class Control(Run):
         return True
 
     def train(self, data: Data, hardware: Hardware = Hardware()) -> "Control":
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / SPEC, self.spec.text())
-        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, "minutes": 0.0}
+        self.check_manifest(data)
         if not (self.folder / PROVENANCE).exists():
-            write_text(self.folder / PROVENANCE, json.dumps(facts | provenance.environment(), indent=1) + "\n")
+            with self.begun(data):
+                if distributed.rank() == 0:
+                    self.write_provenance(data, {"minutes": 0.0})
         return self
 
     def network(self) -> nn.Module:
@@ -184,10 +229,8 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
 
     Finished runs are only loaded; the data are opened only if something is missing.
     """
-    known = {spec.id: spec for spec in study.every(settings)}
-    needed = [known[name] for spec in specs for name in (spec.teacher, spec.start) if name in known]
-    result = []
-    for spec in dict.fromkeys([*needed, *specs]):
+    finished = {}
+    for spec in with_predecessors(specs, study.every(settings)):
         one = run(settings.cabinet, spec)
         if not one.scored(settings):
             data = data or open_data(settings.data)
@@ -195,13 +238,31 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
             if distributed.rank() > 0:
                 continue
             one.score_all(settings, data)
-        result.append(one)
-    return [one for one in result if one.spec in specs]
+        finished[spec] = one
+    return [finished[spec] for spec in dict.fromkeys(specs) if spec in finished]
+
+
+def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
+    """Returns the specifications and all those among `every` that they need, in an order in which they can be trained.
+
+    A run needs its teacher and the run whose weights it starts from, and these need theirs.
+    """
+    known, ordered = {spec.id: spec for spec in every}, {}
+
+    def add(spec: Spec) -> None:
+        for name in (spec.teacher, spec.start):
+            if name in known:
+                add(known[name])
+        ordered[spec] = None
+
+    for spec in specs:
+        add(spec)
+    return list(ordered)
 
 
 def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
     """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
-    count = 0 if spec.label in (*study.LONGEST, study.HAZY_ALL) else settings.test_pairs
+    count = 0 if spec.label in (*study.LONGEST, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
     everything = [pairs.some(count) for pairs in data.tests.values()]
     return everything if spec.network in ("student", "hazy") else everything[:1]
 
@@ -244,6 +305,11 @@ def _summary(one: Run) -> dict:
         best = log.loc[log.validation_psnr_rgb.idxmax()]
         row |= {"best_epoch": math.ceil(best.epoch), "best_validation_psnr_rgb": best.validation_psnr_rgb}
         row["psnr_selected_on_test"] = log.test_psnr_rgb.max() if "test_psnr_rgb" in log else None
-    keep = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "gpu", "torch")
+    keep = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "cores", "threads", "gpu", "torch")
     options = {k: v for k, v in dataclasses.asdict(one.spec).items() if k not in row}
     return row | {k: facts.get(k) for k in keep} | options
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

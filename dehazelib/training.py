@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from dehazelib import networks
 from dehazelib.autotune import Tuning, fastest
+from dehazelib.bench import memory
 from dehazelib.bench.timing import compare
 from dehazelib.data.pairs import Data
 from dehazelib.data.resident import Resident, fits
@@ -37,7 +38,12 @@ CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where a run trains. Nothing here changes its result beyond floating-point order."""
+    """Where a run trains and is scored. In one process nothing here changes its result beyond floating-point order.
+
+    Several processes take equal parts of every batch. Losses that are means over the batch, and the affinity module's,
+    then have the gradient of the whole batch; but batch norm sees each process's part alone, dropout draws the same in all,
+    and a network's own objective (loss: objective) may be no mean: such runs repeat for their number of processes only.
+    """
 
     accelerator: str = "auto"  # auto, cpu, cuda, mps
     devices: int = 1  # processes per node
@@ -50,6 +56,12 @@ class Hardware:
     @property
     def processes(self) -> int:
         return self.devices * self.num_nodes
+
+    @property
+    def device(self) -> torch.device:
+        """Where a network is scored: what accelerator names; auto: a CUDA GPU if there is one, else the CPU."""
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(found if self.accelerator == "auto" else self.accelerator)
 
 
 def learning_rate(spec: Spec, step: int) -> float:
@@ -80,17 +92,20 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`.
 
     weights: the network's state to start from; None: fresh weights from the seed.
-    Returns {"minutes": training time over all resumptions, "peak_memory_mb": of this process}. The weights kept are those
-    with the highest mean PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
+    Returns {"minutes": training time over all resumptions, "peak_memory_mb": of the GPU or of this process while it trained
+    this run, since the last resumption}, and how the steps were computed. The weights kept are those with the highest mean
+    PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
     """
     fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, num_nodes=hardware.num_nodes,
                     precision=spec.precision)
     fabric.launch()
-    tuning = tuned(spec, data, fabric, teacher, hardware)
+    scale = getattr(networks.build(spec.network), "scale", 2)
+    tuning = tuned(spec, data, fabric, teacher, hardware, scale)
+    memory.reset_peak(str(fabric.device))
     state = _State(spec, fabric, teacher, weights, tuning)
     if (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
-    loader = batches(spec, data, state.step, fabric, hardware, getattr(state.network, "scale", 2))
+    loader = batches(spec, data, state.step, fabric, hardware, scale)
     marks = {round(spec.steps * (i + 1) / spec.validations) for i in range(spec.validations)}
     started = saved = time.monotonic()
     bar = tqdm(loader, spec.id, initial=state.step, total=spec.steps, unit="step", disable=not sys.stderr.isatty())
@@ -107,22 +122,26 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     if fabric.is_global_zero:
         state.finish(folder)
     fabric.barrier()
-    return {"minutes": state.minutes, "peak_memory_mb": peak_memory_mb(fabric.device), **asdict(tuning)}
+    return {"minutes": state.minutes, "peak_memory_mb": memory.peak_mb(str(fabric.device)), **asdict(tuning)}
 
 
-def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, hardware: Hardware) -> Tuning:
-    """Returns how the run's steps are computed: on a GPU the fastest way found, elsewhere as the specification says."""
-    if not hardware.autotune or fabric.device.type != "cuda":
+def can_tune(fabric: Fabric) -> bool:
+    """Returns whether ways to compute a step are worth timing: on one GPU; several would have to be timed together."""
+    return fabric.device.type == "cuda" and fabric.world_size == 1
+
+
+def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, hardware: Hardware, scale: int) -> Tuning:
+    """Returns how the run's steps are computed: on one GPU the fastest way found, else as the specification says."""
+    if not hardware.autotune or not can_tune(fabric):
         return Tuning(spec.channels_last)
-    batch = next(iter(batches(spec, data, spec.steps - 1, fabric, hardware)))
+    batch = next(iter(batches(spec, data, spec.steps - 1, fabric, hardware, scale)))
 
     def milliseconds(tuning: Tuning) -> float:
         state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)
         rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
         return rows.ms.median()
 
-    choice = fastest(spec, tuple(batch[0].shape), torch.cuda.get_device_name(fabric.device), milliseconds)
-    return fabric.broadcast(choice)
+    return fastest(spec, tuple(batch[0].shape), torch.cuda.get_device_name(fabric.device), milliseconds)
 
 
 class _State:
@@ -244,9 +263,10 @@ class _State:
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardware, scale: int = 2) -> Iterable:
+def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardware, scale: int) -> Iterable:
     """Returns the (input, target) batches of a run from step `start`, on the device: the same samples in either way.
 
+    scale: how many times larger a super-resolution network makes its input; others do not look at it.
     Made on the device where the scenes are decoded and fit there; otherwise loaded, ahead of time with workers > 0.
     """
     stream = Stream(spec, data.train, scale)
@@ -260,16 +280,6 @@ def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardwa
 
 
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    scratch = path.with_suffix(".writing")
+    scratch = path.with_suffix(".writing")  # one process at a time writes a run; what a killed one left is written over
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, scratch, metadata)
     os.replace(scratch, path)
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Returns the peak memory in MB: of the GPU since the process started, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    import resource  # not on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

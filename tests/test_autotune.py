@@ -1,11 +1,17 @@
 """Autotuning: the fastest way is taken, once per machine and kind of run; it changes no more than rounding."""
 
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning.fabric import Fabric
 
-from dehazelib import autotune, training
+from dehazelib import networks, paths, training
 from dehazelib.autotune import Tuning, candidates, fastest
+from dehazelib.data.pairs import Data, Frames, Pair, Pairs
 from dehazelib.spec import Spec
 
 SPEC, SHAPE = Spec(), (4, 3, 64, 64)
@@ -65,7 +71,41 @@ def test_the_memory_layout_changes_no_more_than_rounding():
         torch.testing.assert_close(value, weights[1][name], rtol=0, atol=2e-6)
 
 
-def test_a_cpu_is_never_tuned(monkeypatch):
-    monkeypatch.setattr(autotune, "fastest", None)
-    assert training.tuned(SPEC.replace(channels_last=False), None, Fabric(accelerator="cpu", devices=1), None,
-                          training.Hardware()) == Tuning(False)
+@pytest.mark.parametrize("device, processes, tunable", [("cpu", 1, False), ("cuda", 1, True), ("cuda", 2, False)])
+def test_one_gpu_is_tuned_and_neither_a_cpu_nor_several_processes(monkeypatch, device, processes, tunable):
+    fabric = SimpleNamespace(device=torch.device(device), world_size=processes)
+    assert training.can_tune(fabric) is tunable
+    if not tunable:
+        monkeypatch.setattr(training, "fastest", None)
+        spec = SPEC.replace(channels_last=False)
+        assert training.tuned(spec, None, fabric, None, training.Hardware(), 2) == Tuning(False)
+
+
+def test_what_other_processes_found_meanwhile_is_kept():
+    file = paths.cache() / "tuning.json"
+    theirs = {"another run": {"choice": {"channels_last": True, "compiled": ""}, "ms": {}}}
+
+    def milliseconds(tuning):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(theirs))
+        return 1.0
+
+    fastest(SPEC, SHAPE, "a GPU", milliseconds)
+    assert theirs.items() <= json.loads(file.read_text()).items() and len(json.loads(file.read_text())) == 2
+
+
+@pytest.mark.parametrize("name", ["fsrcnn_x2", "fsrcnn_x4", "srresnet", "drn_s"])
+def test_the_trial_batch_fits_the_enlargement_of_the_network(monkeypatch, name):
+    """On a CPU that passes for a GPU; `fastest` takes one trial step."""
+    shapes = []
+    monkeypatch.setattr(training, "can_tune", lambda fabric: True)
+    monkeypatch.setattr(training.torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(training, "compare", lambda methods, **_: methods["step"]() or pd.DataFrame({"ms": [1.0]}))
+    monkeypatch.setattr(training, "fastest", lambda spec, shape, device, milliseconds:
+                        shapes.append(shape) or milliseconds(Tuning(False)) and Tuning(False))
+    frames = Frames(np.zeros((1, 32, 32, 3), np.uint8), np.zeros((1, 32, 32), np.uint16), {0: 0})
+    data = Data("tiny", "", "", Pairs.of_frames("tiny", [Pair("0", 0)], frames), None, {})
+    spec = Spec(network=name, task="super_resolution", target="native", batch=1, crop=32, steps=1)
+    fabric, scale = Fabric(accelerator="cpu", devices=1), networks.build(name).scale
+    assert training.tuned(spec, data, fabric, None, training.Hardware(), scale) == Tuning(False)
+    assert shapes == [(1, 3, 32 // scale, 32 // scale)]

@@ -89,6 +89,17 @@ def test_the_mode_is_restored_when_evaluation_stops_early(pairs):
     assert network.training
 
 
+def test_a_gpu_would_score_in_full_float32(pairs):
+    class Noting(nn.Module):
+        def forward(self, x):
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return x
+
+    seen, before = [], torch.backends.cudnn.allow_tf32
+    evaluation.mean_psnr(Noting(), DEHAZE, pairs.some(1))
+    assert seen == [False] and torch.backends.cudnn.allow_tf32 is before
+
+
 def test_only_a_network_that_needs_the_ground_truth_sees_it(pairs):
     class Oracle(nn.Module):
         needs_ground_truth = True

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dehazelib import framework as module
 from dehazelib import networks
@@ -135,6 +136,42 @@ def test_norms_are_measured_every_so_many_steps(batch, monkeypatch):
     assert seen[0] != [0, 0] and changes == [10, 20]
 
 
+class ReadBack(TorchDispatchMode):
+    """Counts how often a tensor's value is asked for, for which a GPU is waited for."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function == torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+@both_readings
+def test_a_step_that_measures_nothing_waits_for_no_value(batch, reading):
+    whole = build(share=0.1, **READINGS[reading])
+    whole(0, *batch)
+    with ReadBack() as read:
+        whole(0, *batch).backward()
+    assert read.count == 0
+
+
+def test_parts_of_a_batch_in_several_processes_have_the_gradient_of_the_whole_norm(monkeypatch):
+    """The released norm's mean over processes: sqrt(9 + 16) = 5, not (3 + 4) / 2, and its gradient alike."""
+    values = torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)  # of process 1, of process 2
+    monkeypatch.setattr(module.distributed, "processes", lambda: 2)
+    monkeypatch.setattr(module.distributed, "mean", lambda own: values.detach().square().mean().expand_as(own))
+    terms = [module.of_all_processes(values[p : p + 1]) for p in range(2)]
+    mean = torch.cat(terms).mean()
+    (gradient,) = torch.autograd.grad(mean, values)
+    assert mean.item() == pytest.approx(5)
+    torch.testing.assert_close(gradient, values.detach() / 5)
+
+
+def test_a_norm_of_zero_in_all_processes_stays_zero(monkeypatch):
+    monkeypatch.setattr(module.distributed, "processes", lambda: 2)
+    assert module.of_all_processes(torch.zeros(1)).item() == 0
+
+
 @both_readings
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_an_adaptive_weight_starts_at_its_share(batch, reading, share):
@@ -214,7 +251,7 @@ def test_a_saved_state_brings_back_weight_norms_and_calls(batch):
         whole(0, *batch)
     copied = build(share=0.1, weight=7.0)
     copied.load_state_dict(whole.state_dict())
-    assert copied.measurements() == whole.measurements() and copied.calls == 3
+    assert copied.measurements() == whole.measurements() and copied.steps == 3
     assert torch.equal(copied(0, *batch), whole(0, *batch))
 
 

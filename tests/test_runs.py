@@ -1,6 +1,9 @@
 """The cabinet of runs: loaded, scored once, collected into the study's rows."""
 
+import dataclasses
 import json
+import threading
+from hashlib import sha256
 
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from dehazelib import runs, study
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import open_data
+from dehazelib.spec import Spec
 from dehazelib.training import WEIGHTS
 
 
@@ -62,8 +66,11 @@ def test_a_study_collects_the_images_it_asked_for_and_no_others(settings, finish
 def test_rows_carry_their_provenance(settings, finished):
     runs.collect(settings)
     table = pd.read_csv(settings.folder / "runs.csv").set_index("label")
-    wanted = ["manifest", "seed", "commit", "processor", "torch", "minutes", "peak_memory_mb", "steps", "lr"]
+    wanted = ["manifest", "seed", "commit", "processor", "cores", "threads", "torch", "minutes", "peak_memory_mb", "steps",
+              "lr"]
     assert table.loc["student", wanted].notna().all()
+    weights = (finished[1].folder / WEIGHTS).read_bytes()
+    assert finished[1].provenance()["weights_sha256"] == sha256(weights).hexdigest()
     assert table.loc["student", "parameters"] == 96_007 and table.loc["student", "training_images"] == 4
     environment = json.loads((settings.folder / "environment.json").read_text())
     assert environment["manifest"] == table.loc["student", "manifest"]
@@ -83,6 +90,104 @@ def test_a_run_is_refused_on_other_data(settings, finished):
     with pytest.raises(DataError, match="was trained on data with manifest ffffffffffff"):
         one.train(open_data("rooms"))
     (one.folder / "manifest.txt").write_text(open_data("rooms").manifest + "\n")
+
+
+def test_a_control_is_refused_on_other_data_even_if_it_was_made_before_manifests_were_kept(settings, finished):
+    one, data = finished[2], open_data("rooms")
+    other = dataclasses.replace(data, manifest="ffffffffffff")
+    assert (one.folder / "manifest.txt").read_text().strip() == data.manifest
+    for _ in range(2):
+        with pytest.raises(DataError, match=f"was trained on data with manifest {data.manifest}, this is ffffffffffff"):
+            one.train(other)
+        (one.folder / "manifest.txt").unlink(missing_ok=True)
+    assert one.train(data).manifest() == data.manifest
+
+
+def test_old_provenance_without_cores_is_collected(settings, finished):
+    file = finished[1].folder / "provenance.json"
+    text = file.read_text()
+    facts = json.loads(text)
+    file.write_text(json.dumps({k: v for k, v in facts.items() if k not in ("cores", "threads", "weights_sha256")}))
+    row = runs._summary(finished[1])
+    file.write_text(text)
+    assert row["cores"] is row["threads"] is None and row["processor"] == facts["processor"]
+
+
+def test_a_run_is_scored_on_the_device_of_the_settings(settings, finished, monkeypatch):
+    """The device "meta" stands for a GPU: it is there on every machine."""
+    seen, whole = [], runs.scores
+
+    def noted(network, spec, pairs):
+        seen.append({p.device.type for p in network.parameters()})
+        return whole(network.to_empty(device="cpu"), spec, pairs)
+
+    monkeypatch.setattr(runs, "scores", noted)
+    one, data = finished[1], open_data("rooms")
+    known = (one.folder / "scores.csv").read_bytes()
+    one.score_all(dataclasses.replace(settings, accelerator="meta", test_pairs=5), data)
+    (one.folder / "scores.csv").write_bytes(known)
+    assert seen and all(devices == {"meta"} for devices in seen)
+
+
+def test_a_run_that_another_process_trains_is_waited_for_and_loaded(tmp_path, monkeypatch, capfd):
+    """A thread stands for the second process: the lock belongs to the open file."""
+    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("it was trained twice"))
+    one, data = runs.Run(tmp_path, Spec(steps=1)), open_data("rooms")
+    second = threading.Thread(target=one.train, args=(data,))
+    with one.locked():
+        second.start()
+        second.join(0.5)
+        assert second.is_alive() and "another process works on it; waiting" in capfd.readouterr().err
+        one.write_provenance(data, {})  # the first one has finished
+    second.join(60)
+    assert not second.is_alive() and one.done
+
+
+def test_images_that_another_process_scores_are_not_scored_twice(settings, finished, monkeypatch):
+    one, pairs = finished[1], next(iter(open_data("rooms").tests.values())).some(7)
+    rows = runs.scores(one.network(), one.spec, pairs)
+    known = (one.folder / "scores.csv").read_bytes()
+    monkeypatch.setattr(runs, "scores", lambda *_: pytest.fail("they were scored twice"))
+    second = threading.Thread(target=one.score, args=(pairs,))
+    with one.locked():
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        rows.to_csv(one.folder / "scores.csv", index=False)
+    second.join(60)
+    (one.folder / "scores.csv").write_bytes(known)
+    assert not second.is_alive()
+
+
+def test_only_the_first_of_several_processes_writes_specification_and_manifest(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train", lambda *_: {})
+    monkeypatch.setenv("RANK", "1")
+    one = runs.Run(tmp_path, Spec(steps=1)).train(open_data("rooms"))
+    assert list(one.folder.iterdir()) == []
+
+
+def test_a_run_comes_after_all_runs_that_it_goes_on_from_and_their_teachers(settings):
+    phases = dataclasses.replace(settings, longest=[{"steps": 1}] * 4)
+    every = study.every(phases)
+    last = next(spec for spec in every if spec.label == "longest-framework")
+    order = [spec.label for spec in runs.with_predecessors([last], every)]
+    assert order == ["dsc_mc_fsrcnn-upsampled", *(f"longest-framework-phase{i}" for i in (1, 2, 3)), "longest-framework"]
+    assert runs.with_predecessors([last, *every], every)[:5] == runs.with_predecessors([last], every)
+
+
+def test_runs_are_returned_in_the_order_they_were_asked_for(settings, finished):
+    specs = [one.spec for one in finished] + [runs.find(settings.cabinet, finished[0].spec.teacher).spec]
+    assert [one.spec for one in runs.obtain(settings, specs)] == specs
+
+
+def test_weights_that_are_not_there_are_missed_with_what_to_do(settings, finished, tmp_path):
+    kept = finished[1].folder / WEIGHTS
+    kept.rename(kept.with_suffix(".away"))
+    with pytest.raises(FileNotFoundError, match=f"its rows were kept without weights: remove {finished[1].folder} to train"):
+        finished[1].network()
+    kept.with_suffix(".away").rename(kept)
+    with pytest.raises(FileNotFoundError, match="train the run first"):
+        runs.Run(tmp_path, Spec()).network()
 
 
 def test_an_unknown_run_names_those_that_are_there(settings, finished):

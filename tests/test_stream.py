@@ -1,11 +1,13 @@
 """Training samples: sample k depends on the seed and k alone, however the run is cut."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from dehazelib.data.pairs import Frames, Pair, Pairs
+from dehazelib.data.pairs import Frames, Pair, Pairs, open_data
 from dehazelib.data.resident import Resident, fits
 from dehazelib.data.stream import Shard, Stream, turned
 from dehazelib.resampling import super_resolution_pair
@@ -159,6 +161,23 @@ def test_batches_made_on_the_device_hold_the_samples_of_the_loader(decoded, chan
         samples = [stream[k] for k in numbers]
         assert torch.equal(inputs, torch.stack([s[0] for s in samples]))
         assert torch.equal(target, torch.stack([s[1] for s in samples]))
+
+
+@pytest.mark.parametrize("changes", [{}, {"reduce": 2, "crop": 8}])
+@pytest.mark.parametrize("read_from_files", [True, False])
+def test_a_loader_s_workers_can_be_given_the_stream_by_pickling_it(decoded, changes, read_from_files):
+    if read_from_files:
+        decoded = Pairs("read", [Pair(str(i), i + 100) for i in range(SCENES)], decoded.clear, decoded.depth)
+    stream = Stream(SPEC.replace(**changes), decoded)
+    first = stream[3]
+    sent = pickle.loads(pickle.dumps(stream))
+    assert all(torch.equal(a, b) for a, b in zip(sent[3], first))
+
+
+def test_all_sets_of_the_rooms_can_be_pickled():
+    data = open_data("rooms")
+    for pairs in (data.train, data.validation.reduced(4), *data.tests.values()):
+        assert len(pickle.loads(pickle.dumps(pairs))) == len(pairs)
 
 
 def test_device_batches_come_in_the_order_of_the_shard(decoded):

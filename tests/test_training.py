@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dehazelib import distributed, networks, training
+from dehazelib.bench import memory
 from dehazelib.data.pairs import Data, Pair, Pairs
 from dehazelib.data.stream import Shard
 from dehazelib.evaluation import mean_psnr
@@ -151,20 +152,40 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
     assert weights_hash(folders["killed"]) == weights_hash(folders["alone"])
 
 
-def test_two_processes_train_as_one_with_the_whole_batch(tmp_path):
-    """Lightning Fabric with DDP on two CPU processes: each takes half of every batch."""
-    spec = TINY.replace(network="student", batch=4, steps=4)
+GUIDED = {"features": "outputs", "distance": "l2_norm", "teacher": "untrained:dsc_mc_fsrcnn"}
+
+
+@pytest.mark.parametrize("changes", [{**GUIDED, "affinity_weight": 50.0}, {**GUIDED, "affinity_share": 0.5}],
+                         ids=["fixed weight", "adaptive weight"])
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, changes):
+    """Lightning Fabric with DDP on two CPU processes: each takes half of every batch; the norm is of the whole one."""
+    spec = TINY.replace(network="student", batch=4, steps=4, **changes)
     for name, devices in (("one", 1), ("two", 2)):
-        folder = tmp_path / name / spec.id
-        folder.mkdir(parents=True)
-        (folder / "spec.yaml").write_text(spec.text())
-        distributed.launch(folder, "rooms", Hardware("cpu", devices))
+        (tmp_path / name / spec.id).mkdir(parents=True)
+        distributed.launch(tmp_path / name, spec, "rooms", Hardware("cpu", devices))
     one, two = (tmp_path / name / spec.id for name in ("one", "two"))
-    losses = [pd.read_csv(folder / LOG).loss.to_numpy() for folder in (one, two)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    logs = [pd.read_csv(folder / LOG).drop(columns="minutes") for folder in (one, two)]
+    assert logs[0].affinity_share.min() > 0.2
+    pd.testing.assert_frame_equal(*logs, rtol=1e-4)
     a, b = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
     assert all(torch.allclose(a[k], b[k], atol=1e-4) for k in a)
     assert json.loads((two / "provenance.json").read_text())["run"] == spec.id
+
+
+@pytest.mark.skipif(not memory.RESET.exists(), reason="this system does not tell")
+def test_the_peak_memory_is_that_of_the_run_and_not_of_what_ran_before(tmp_path):
+    torch.ones(600_000_000, dtype=torch.uint8)  # freed at once
+    before = memory.peak_mb()
+    (tmp_path / "run").mkdir()
+    peak = train(TINY, tiny_data(), tmp_path / "run")["peak_memory_mb"]
+    assert 50 < peak < before - 300
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_accelerator_names_the_device_of_scoring(monkeypatch, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    devices = {name: Hardware(name).device.type for name in ("auto", "cpu", "cuda", "mps")}
+    assert devices == {"auto": "cuda" if gpu else "cpu", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path):

@@ -58,6 +58,47 @@ def test_four_gpus_share_each_stage(tmp_path):
     assert {f"CUDA_VISIBLE_DEVICES={gpu}" for gpu in range(4)} <= set(text.split())
 
 
+def commands(text: str) -> list[list[str]]:
+    """Returns what each job trains, and what comes before its command."""
+    return [line.replace("Shell command:", "").split() for line in text.splitlines() if " -m dehazelib train " in line]
+
+
+@pytest.fixture
+def real(tmp_path):
+    """A folder that passes for real images as long as none is opened."""
+    for file in ("nyu/rgb/1.jpg", "nyu/depth/1.png", "SOTS/indoor/gt/1400.png", "SOTS/indoor/hazy/1400_1.png"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    return tmp_path
+
+
+def test_each_run_is_in_one_job_and_the_phases_of_the_longest_runs_are_in_the_same(tmp_path, real):
+    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--printshellcmds", "--config", "profile=cpu",
+                f"data={real}", "runs_per_job=1")
+    jobs = [[word for word in line if "-s0-" in word or "-s1-" in word] for line in commands(text)]
+    planned = [run for job in jobs for run in job]
+    assert len(planned) == len(set(planned)) > 30
+    (longest,) = [job for job in jobs if any(run.startswith("longest-") for run in job)]
+    labels = {run.rpartition("-s0-")[0] for run in longest}
+    assert labels >= {"longest-student-phase1", "longest-student", "longest-framework"}
+
+
+def test_a_run_of_two_stages_is_made_by_the_first(tmp_path):
+    planned = [word for line in commands(plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", "profile=smoke"))
+               for word in line if "-s0-" in word]
+    assert len(planned) == len(set(planned)) and sum(run.startswith("aod_net-s0-") for run in planned) == 1
+
+
+def test_gpus_are_given_out_in_turn_over_all_jobs_and_hold_one_each(tmp_path):
+    text = plan(tmp_path, "--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
+    given = [line[0] for line in commands(text)]
+    counts = [given.count(f"CUDA_VISIBLE_DEVICES={gpu}") for gpu in range(4)]
+    assert sum(counts) == len(given) and max(counts) - min(counts) <= 1
+    held = {line.split("gpu0=")[1] for line in text.splitlines() if "gpu0=" in line and "runtime=" in line}
+    assert {tuple(int(part.rstrip(",").split("=")[-1]) for part in rest.split()[:4]) for rest in held} == {
+        (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)}
+
+
 @pytest.mark.parametrize("setting", ["profile=huge", "data=/nowhere/at/all"])
 def test_a_wrong_setting_stops_the_plan(tmp_path, setting):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(tmp_path),

@@ -1,7 +1,9 @@
 """How much memory a call needs at its peak, on its own: of the GPU, else of a fresh process."""
 
+import contextlib
 import gc
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -22,17 +24,38 @@ def extra_mb(run: Callable[[], object], device: str = "cpu") -> float:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
+        reset_peak(device)
         run()
         torch.cuda.synchronize()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
+        return peak_mb(device) - before / 1e6
     if not RESET.exists():
         return float("nan")
     gc.collect()
-    RESET.write_text("5")  # the high-water mark falls to what is in use now
+    reset_peak(device)
     before = _status_mb("VmRSS")
     run()
-    return max(_status_mb("VmHWM") - before, 0.0)
+    return max(peak_mb(device) - before, 0.0)
+
+
+def reset_peak(device: str = "cpu") -> None:
+    """Makes peak_mb count from now: of a GPU, else of this process on Linux (elsewhere it counts from the start)."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            RESET.write_text("5")  # the kernel's high-water mark falls to what is in use now
+
+
+def peak_mb(device: str = "cpu") -> float:
+    """Returns the most memory in use since reset_peak, in MB (1e6 bytes): of a GPU by this process, else of this process."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    if STATUS.exists():
+        return _status_mb("VmHWM")
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes, others kB of 1024
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1.024e-3
 
 
 def in_fresh_processes(function: Callable, arguments: Iterable[tuple]) -> list:

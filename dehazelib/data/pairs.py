@@ -89,7 +89,8 @@ class Pairs:
             return self
         if self.frames:
             return Pairs.of_frames(self.name, self.pairs, self.frames.reduced(factor))
-        small = [read and (lambda key, read=read: _averaged(read(key), factor)) for read in (self.clear, self.depth, self.hazy)]
+        readers = (self.clear, self.depth, self.hazy)
+        small = [read and functools.partial(_read_averaged, read, factor) for read in readers]
         return Pairs(self.name, self.pairs, *small)
 
     def __len__(self) -> int:
@@ -197,7 +198,7 @@ def _motorcycle() -> Pairs:
     clear, depth = rooms.motorcycle()
     relative = (depth / depth.max()).astype(np.float32)
     pairs = [_sots_level(0, level) for level in ROOMS_LEVELS]
-    return Pairs("motorcycle", pairs, lambda scene: clear, lambda scene: relative)
+    return Pairs("motorcycle", pairs, clear[None].__getitem__, relative[None].__getitem__)
 
 
 def _real(root: Path) -> Data:
@@ -276,6 +277,10 @@ def _reduced_arrays(images: np.ndarray, depths: np.ndarray, factor: int) -> tupl
         small = tuple(np.stack([_averaged(frame, factor) for frame in array]) for array in (images, depths))
         _REDUCED[key] = (images, small)  # keeps the images alive, so that no other array gets their address
     return _REDUCED[key][1]
+
+
+def _read_averaged(read: Callable, factor: int, key) -> np.ndarray:
+    return _averaged(read(key), factor)
 
 
 def _averaged(image: np.ndarray, factor: int) -> np.ndarray:

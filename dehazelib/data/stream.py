@@ -38,7 +38,6 @@ class Stream(Dataset):
             keep = set(sorted({pair.scene for pair in pairs.pairs})[: spec.train_scenes])
             pairs = pairs.only([pair for pair in pairs.pairs if pair.scene in keep])
         self.spec, self.pairs, self.scale = spec, pairs.reduced(spec.reduce), scale
-        self._order = functools.lru_cache(2)(self._order)  # neighbouring samples share their epoch's order
 
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
@@ -47,7 +46,8 @@ class Stream(Dataset):
         """Returns the random choices behind sample k."""
         epoch, place = divmod(k, len(self.pairs))
         rng = np.random.default_rng((self.spec.seed, 1, k))
-        draw = self.pairs.decide(int(self._order(epoch)[place]), rng, self.spec.crop)
+        index = int(_order(self.spec.seed, epoch, len(self.pairs))[place])
+        draw = self.pairs.decide(index, rng, self.spec.crop)
         mirrored = self.spec.augment != "none" and rng.random() < 0.5
         turns = int(rng.integers(4)) if self.spec.augment in ("flip_rotate", "released") else 0
         return Choice(draw, mirrored, turns)
@@ -61,8 +61,10 @@ class Stream(Dataset):
         low, high = super_resolution_pair(clear[None], self.spec.target, self.scale)
         return low[0], high[0]
 
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.spec.seed, 0, epoch)).permutation(len(self.pairs))
+
+@functools.lru_cache(4)  # neighbouring samples share their epoch's order
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, 0, epoch)).permutation(count)
 
 
 class Shard(Sampler):

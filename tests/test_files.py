@@ -1,0 +1,69 @@
+"""Files appear whole or not at all, whoever else writes them; a lock is held by one process at a time."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dehazelib import files
+from dehazelib.files import held, write_text
+
+fcntl = pytest.importorskip("fcntl")
+
+
+def test_two_writers_of_one_file_do_not_take_each_others_text(tmp_path, monkeypatch):
+    file, rename = tmp_path / "table.csv", os.replace
+
+    def renamed_after_another_has_written(scratch, target):
+        monkeypatch.setattr(files.os, "replace", rename)
+        write_text(file, "theirs\n")
+        rename(scratch, target)
+
+    monkeypatch.setattr(files.os, "replace", renamed_after_another_has_written)
+    write_text(file, "ours\n")
+    assert file.read_text() == "ours\n" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path):
+    file = tmp_path / "table.csv"
+    write_text(file, "old\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(file, "\udcff")
+    assert file.read_text() == "old\n" and list(tmp_path.iterdir()) == [file]
+
+
+HOLD = """import sys
+from pathlib import Path
+from dehazelib.files import held
+with held(Path(sys.argv[1]), "the run"):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_is_waited_for_until_its_process_ends(tmp_path, capfd):
+    file = tmp_path / "lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"mine\n"
+    with file.open() as ours, pytest.raises(BlockingIOError):
+        fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    process.kill()
+    process.communicate()
+    with held(file, "the run"), file.open() as ours, pytest.raises(BlockingIOError):
+        fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(file, "the run"):
+        pass
+    assert "waiting" not in capfd.readouterr().err
+
+
+def test_a_disk_without_locks_stops_nobody(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(files.fcntl, "flock", refused)
+    with held(tmp_path / "lock", "the run"):
+        pass
+    monkeypatch.setattr(files, "fcntl", None)
+    with held(tmp_path / "lock", "the run"):
+        pass
