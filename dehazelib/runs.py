@@ -129,10 +129,11 @@ class Run:
     def score(self, pairs: Pairs, hardware: Hardware = Hardware()) -> pd.DataFrame:
         """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""
         if self.unscored(pairs):
+            network = self.network().to(hardware.device)
             with self.locked():
                 missing = self.unscored(pairs)  # another process may have scored them meanwhile
                 if missing:
-                    new = scores(self.network().to(hardware.device), self.spec, pairs.only(missing))
+                    new = scores(network, self.spec, pairs.only(missing))
                     known = self.scores()
                     write_csv(pd.concat([known, new]) if len(known) else new, self.folder / SCORES)
         known, names = self.scores(), {pair.name for pair in task_pairs(self.spec, pairs).pairs}
