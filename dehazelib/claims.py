@@ -195,22 +195,20 @@ def reading(study: Measured, *suffixes: str) -> list[str]:
     return present
 
 
-def compute_row(study: Measured, name: str, *forms: str, device: str = "", needs: str = "parameters") -> pd.Series:
-    """Returns the compute.csv row of a network in the first of `forms` that has a number in the column `needs`, on
-    `device` or, without one, on a GPU before a CPU. Raises NotTested if there is none."""
-    for form in forms:
-        rows = study.compute[(study.compute.name == name) & (study.compute.form == form)]
-        rows = rows[(rows.device == device) | (device == "")].dropna(subset=needs)
-        if len(rows):
-            return rows.iloc[np.argsort(rows.device.str.lower().str.startswith("cpu"), kind="stable")].iloc[0]
-    where = f" on {device}" if device else ""
-    raise NotTested(f"not run: compute.csv has no row of {name} ({' or '.join(forms)}){where} with {needs}")
+def compute_row(study: Measured, name: str, form: str = "deployed", device: str = "", needs: str = "parameters") -> pd.Series:
+    """Returns the compute.csv row of a network in a form that has a number in the column `needs`, on `device` or,
+    without one, on a GPU before a CPU. Raises NotTested if there is none."""
+    rows = study.compute[(study.compute.name == name) & (study.compute.form == form)]
+    rows = rows[(rows.device == device) | (device == "")].dropna(subset=needs)
+    if rows.empty:
+        raise NotTested(f"not run: compute.csv has no row of {name} ({form}){f' on {device}' * bool(device)} with {needs}")
+    return rows.iloc[np.argsort(rows.device.str.lower().str.startswith("cpu"), kind="stable")].iloc[0]
 
 
 def parameters(study: Measured, key: str) -> tuple[float, str]:
-    """Returns a network's parameters and where they stand: the form the paper's table counts, else what is deployed."""
+    """Returns a network's parameters, as deployed, and where they stand."""
     try:
-        row = compute_row(study, key, "table", "deployed")
+        row = compute_row(study, key)
         return float(row.parameters), f"compute.csv: name={key}, form={row.form}"
     except NotTested:
         counts = study.runs.parameters[study.runs.network == key].dropna().unique()

@@ -94,8 +94,8 @@ def framework_ratio(study: Measured, claim: pd.Series) -> Measurement:
     (theirs, source_a), (ours, source_b) = parameters(study, "ffa_net"), training_graph_parameters(study)
     why = f"{theirs:,.0f} / {ours:,.0f} parameters, "
     try:
-        large, small = (compute_row(study, name, *forms, needs="size_mb").size_mb for name, *forms in (
-            ("ffa_net", "table", "deployed"), ("full_framework", "training_graph")))
+        large, small = (compute_row(study, name, form, needs="size_mb").size_mb for name, form in (
+            ("ffa_net", "deployed"), ("full_framework", "training_graph")))
         why += f"weight files {large:.3f} / {small:.3f} MB = {large / small:.1f}"
     except NotTested:
         why += "weight files not measured"
@@ -119,7 +119,7 @@ def framework_compute(study: Measured, claim: pd.Series, column: str, rule) -> M
     whole = compute_row(study, "full_framework", "training_graph", needs=column)
     why = f"training graph (student, teacher and module) {whole[column]:.6g} {claim.unit}"
     try:
-        deployed = _deployed(study, whole.device, needs=column)
+        deployed = compute_row(study, "student", device=whole.device, needs=column)
         share = 100 * deployed[column] / whole[column]
         why += f"; the deployed student alone {deployed[column]:.6g}, {share:.0f} % of it"
     except NotTested:
@@ -140,7 +140,7 @@ def framework_latency(study: Measured, claim: pd.Series) -> Measurement:
 
 def decoupled(study: Measured, claim: pd.Series) -> Measurement:
     whole = compute_row(study, "full_framework", "training_graph", needs="gflops_profiler")
-    deployed = _deployed(study, whole.device, needs="gflops_profiler")
+    deployed = compute_row(study, "student", device=whole.device, needs="gflops_profiler")
     share = deployed.gflops_profiler / whole.gflops_profiler
     why = (f"by construction: share of the training graph's GFLOPs ({deployed.gflops_profiler:.3f} of "
            f"{whole.gflops_profiler:.3f}) and {deployed.parameters:,.0f} of {whole.parameters:,.0f} parameters left "
@@ -194,7 +194,7 @@ def baseline_gflops(study: Measured, claim: pd.Series) -> Measurement:
     off, absent, sources = {}, [], []
     for row in table.itertuples():
         try:
-            ours = compute_row(study, row.key, "table", "deployed", needs="gflops_profiler")
+            ours = compute_row(study, row.key, needs="gflops_profiler")
         except NotTested:
             absent.append(row.model)
             continue
@@ -214,8 +214,7 @@ def baseline_gflops(study: Measured, claim: pd.Series) -> Measurement:
 
 def budget_spread(study: Measured, claim: pd.Series) -> Measurement:
     keys = set(published("table5").key) - {"full_framework"}
-    rows = study.compute[study.compute.name.isin(keys) & study.compute.form.isin(["table", "deployed"])]
-    rows = rows.sort_values("form", ascending=False, kind="stable").drop_duplicates("name")  # "table" before "deployed"
+    rows = study.compute[study.compute.name.isin(keys) & (study.compute.form == "deployed")].drop_duplicates("name")
     rows = rows[rows.gflops > 0]
     if len(rows) < 2:
         raise NotTested("not run: compute.csv has fewer than two networks of Table 5")
@@ -240,8 +239,8 @@ def separable_latency(study: Measured, claim: pd.Series) -> Measurement:
 
 def _separable_over_plain(study: Measured, device: str = "") -> tuple[Measurement, str]:
     """Returns the ratio of both variants' latencies on a device (default: a GPU before a CPU), and the device."""
-    a = compute_row(study, "dsc_mc_fsrcnn", "table", "deployed", device=device, needs="latency_ms")
-    b = compute_row(study, "mc_fsrcnn", "table", "deployed", device=a.device, needs="latency_ms")
+    a = compute_row(study, "dsc_mc_fsrcnn", device=device, needs="latency_ms")
+    b = compute_row(study, "mc_fsrcnn", device=a.device, needs="latency_ms")
     why = (f"{a.latency_ms:.2f} ms over {b.latency_ms:.2f} ms on {_device(a)}, {a.gflops:.3f} over {b.gflops:.3f} true "
            "GFLOPs; limits from the spread of both")
     rule = together([positive(b.latency_ms_low - a.latency_ms_high, b.latency_ms_high - a.latency_ms_low),
@@ -281,13 +280,6 @@ def test_pairs(study: Measured, claim: pd.Series) -> Measurement:
         why += "; the copy or the study's choice of pairs is smaller than the official set"
     return Measurement(len(images), "scores.csv: test_set=sots_indoor", why, undecided if partial_copy else (
         exactly if scenes == SCENES else decided(False, f"{SCENES} scenes")))
-
-
-def _deployed(study: Measured, device: str, needs: str) -> pd.Series:
-    try:
-        return compute_row(study, "student", "deployed", "table", device=device, needs=needs)
-    except NotTested:
-        return compute_row(study, "full_framework", "deployed", device=device, needs=needs)
 
 
 def _device(row: pd.Series) -> str:

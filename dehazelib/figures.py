@@ -6,35 +6,22 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from scipy.ndimage import uniform_filter
 
+from dehazelib.figure_style import (
+    GREY, NAMES, WIDTH, legend, looks, name_line, name_of, name_points, one_test_set, require, subplots, whiskers,
+)
+from dehazelib.figure_style import style as style  # the diagrams' too
 from dehazelib.statistics import mean_interval
 
-WIDTH = 9.5  # inches, what a notebook shows without shrinking
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an error overlay
-NAMES = {
-    "gflops": "GFLOPs at 460x620 (2 x multiply-adds)",
-    "images": "training images seen",
-    "validation_psnr_rgb": "validation PSNR (dB)",
-    "test_psnr_rgb": "test PSNR (dB)",
-    "psnr_rgb": "PSNR (dB)",
-    "loss": "training loss",
-    "affinity_share": "affinity term's share of the gradient norms",
-}
-
-
-def style() -> None:
-    """Sets the study's theme: white, light grid, a palette that colour-blind readers can tell apart."""
-    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font="DejaVu Sans", rc={
-        "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "xtick.labelsize": 9,
-        "ytick.labelsize": 9, "legend.fontsize": 9, "grid.color": "#e6e8ec", "axes.edgecolor": "#9aa0a8",
-    })
+INTERVAL = "95 % interval (Student's t) over"
 
 
 def save(fig: Figure, path: Path) -> Path:
@@ -54,12 +41,13 @@ def save(fig: Figure, path: Path) -> Path:
 
 
 def image_grid(rows: list[tuple[str, list[np.ndarray]]], titles: list[str] | None = None,
-               captions: list[list[str]] | None = None) -> Figure:
+               captions: list[list[str]] | None = None, title: str = "") -> Figure:
     """Returns a table of images.
 
     rows: (label at the left, images) from top to bottom, every row with as many images. An image is (H, W, 3)
       in [0, 1], or a map (H, W) of finite values, coloured from its smallest (dark) to its largest (bright).
     titles: above the columns. captions: captions[row][column], under an image, for example "21.3 dB".
+    title: above all.
     Raises ValueError for ragged rows, titles or captions, and for images that are not as described.
     """
     columns = len(rows[0][1]) if rows else 0
@@ -70,17 +58,32 @@ def image_grid(rows: list[tuple[str, list[np.ndarray]]], titles: list[str] | Non
     if captions is not None and [len(row) for row in captions] != [columns] * len(rows):
         raise ValueError(f"image_grid needs {columns} captions in each of {len(rows)} rows.")
     aspects = [max(image.shape[0] / image.shape[1] for image in images) for _, images in rows]
-    height = sum((WIDTH - 0.4) / columns * aspect + (0.28 if captions else 0.08) for aspect in aspects)
-    fig, axes = _subplots(len(rows), columns, height + (0.3 if titles else 0), squeeze=False,
-                          gridspec_kw={"height_ratios": aspects})
+    height = sum((WIDTH - 0.4) / columns * aspect + 0.08 for aspect in aspects)
+    height += 0.2 * sum(any(row) for row in captions or [])
+    height += (0.3 if titles else 0) + (0.3 if title else 0)
+    fig, axes = subplots(len(rows), columns, height, squeeze=False, gridspec_kw={"height_ratios": aspects})
+    fig.suptitle(title or None, size=12)
     for r, (label, images) in enumerate(rows):
         for c, image in enumerate(images):
             _show(axes[r, c], image, f"Row {r}, column {c}")
             axes[r, c].set_xlabel(captions[r][c] if captions else "")
         axes[r, 0].set_ylabel(label)
-    for ax, title in zip(axes[0], titles or []):
-        ax.set_title(title)
+    for ax, name in zip(axes[0], titles or []):
+        ax.set_title(name)
     return fig
+
+
+def dehazed(rows: list[tuple[str, list[np.ndarray]]], captions: list[list[str]], label: str, seed: int,
+            psnr: pd.Series) -> Figure:
+    """Returns Figs 8 and 9: what a run makes of some images, titled with their scenes and haze levels.
+
+    rows, captions: of evaluation.panel; the last captions are the images' names, <scene>_<level>. label, seed: of the
+      run. psnr: its scores in dB, one per image of the test set, whose mean stands above.
+    """
+    *captions, names = captions
+    titles = ["scene {}, level {}".format(*name.rsplit("_", 1)) if "_" in name else name for name in names]
+    title = f"{name_of(label)}, seed {seed}: mean {psnr.mean():.2f} dB over {len(psnr)} test images"
+    return image_grid(rows, titles, [*captions, [""] * len(names)], title)
 
 
 def dataset(examples: list[dict], depth_unit: str = "m") -> Figure:
@@ -107,7 +110,7 @@ def dataset(examples: list[dict], depth_unit: str = "m") -> Figure:
 
 def error_overlay(low: np.ndarray, output: np.ndarray, target: np.ndarray, title: str) -> Figure:
     """Returns Figs 6 and 7: input, output, ground truth and error over the grey ground truth, then all four
-    enlarged where the error is largest. The title ends with the PSNR in dB.
+    enlarged where the error is largest. The title ends with the PSNR in dB. Sizes are height x width in pixels.
 
     low: (h, w, 3); output, target: (H, W, 3); all in [0, 1]. The error is the mean over colours of
     |output - target|, in levels of 1/255. Raises ValueError when output and target differ in shape.
@@ -122,7 +125,7 @@ def error_overlay(low: np.ndarray, output: np.ndarray, target: np.ndarray, title
     weight = np.clip(4 * error * gain / 255, 0, 1)[..., None]  # small errors let the ground truth show
     overlay = weight * scale.to_rgba(error)[..., :3] + (1 - weight) * 0.7 * target.mean(2, keepdims=True)
     y, x, height, width = _worst(error)
-    fig, axes = _subplots(2, 4, (WIDTH - 1.2) / 2 * target.shape[0] / target.shape[1] + 1.4)
+    fig, axes = subplots(2, 4, (WIDTH - 1.2) / 2 * target.shape[0] / target.shape[1] + 0.95)
     names = ("input", "super-resolved", "ground truth", f"|error| × {gain}")
     for (whole, zoom), image, name in zip(axes.T, (low, output, target, overlay), names):
         k = image.shape[0] / target.shape[0]
@@ -132,82 +135,72 @@ def error_overlay(low: np.ndarray, output: np.ndarray, target: np.ndarray, title
         frame = (x * k - 0.5, y * k - 0.5), width * k, height * k
         whole.add_patch(Rectangle(*frame, fill=False, ec="#ff3b30", lw=1.5))
         _show(zoom, image[part], name)
-        zoom.set_xlabel(f"{width * k:.0f}×{height * k:.0f} px")
+        zoom.set_xlabel(f"{height * k:.0f}×{width * k:.0f}")
     axes[1, 0].set_ylabel("largest error")
     fig.colorbar(scale, ax=axes[:, 3], extend="max", shrink=0.8, label="|error| (levels of 255)")
     fig.suptitle(f"{title}: {psnr:.2f} dB" if np.isfinite(psnr) else f"{title}: ∞ dB", size=12)
     return fig
 
 
-def learning_curves(curves: pd.DataFrame, y: str = "validation_psnr_rgb") -> Figure:
-    """Returns one line per label, the mean over seeds, in a band from the worst seed to the best.
-
-    curves: rows with label, seed, images and the column named by `y`; rows without a `y` are left out.
-    """
-    return _curves(curves, y, "learning_curves")
-
-
-def gradient_share(curves: pd.DataFrame, target: float | None = None) -> Figure:
-    """Returns the affinity term's share ||w g_FA|| / (||g|| + ||w g_FA||) of the gradient norms, log scale.
-
-    curves: rows with label, seed, images, affinity_share; empty and zero shares have no place on it.
-    target: the share that adaptive runs hold, drawn as a dotted line; None draws none.
-    """
-    _require(curves, ["affinity_share"], "gradient_share")
-    fig = _curves(curves[curves["affinity_share"] > 0], "affinity_share", "gradient_share")
-    fig.axes[0].set_yscale("log")
-    if target is not None:
-        fig.axes[0].axhline(target, color="#555555", ls=":", lw=1.8)
-        _name_line(fig.axes[0], f"adaptive target {target:g}", target)
-    return fig
-
-
-def scores_by_label(scores: pd.DataFrame) -> Figure:
+def scores_by_label(scores: pd.DataFrame, reference: str = "student") -> Figure:
     """Returns every seed's mean PSNR with the labels' means and 95 % intervals over seeds, best label on top.
 
-    scores: one row per image of one test set: label, seed, image, psnr_rgb. The label "hazy" becomes a line.
+    scores: one row per image of one test set: label, seed, image, psnr_rgb. Only labels scored on as many images as
+      the reference are drawn (all that have the most usual number, if it has no row). The label "hazy" becomes a line.
       A label whose mean is infinite (exact output) has no point: its name says so.
     """
-    _require(scores, ["label", "seed", "image", "psnr_rgb"], "scores_by_label")
-    _one_test_set(scores, "scores_by_label")
-    seeds = scores.groupby(["label", "seed"])["psnr_rgb"].mean()
-    means = seeds.groupby("label").mean().sort_values(kind="stable")
+    require(scores, ["label", "seed", "image", "psnr_rgb"], "scores_by_label")
+    one_test_set(scores, "scores_by_label")
+    images = scores.groupby("label")["image"].nunique()
+    count = images.get(reference, images.mode().iloc[0])
+    seeds_of = scores[scores.label.map(images) == count].groupby(["label", "seed"])["psnr_rgb"].mean()
+    means = seeds_of.groupby("label").mean().sort_values(kind="stable")
     hazy, means = means.get("hazy"), means.drop("hazy", errors="ignore")
-    fig, ax = _subplots(1, 1, 1.4 + 0.36 * len(means))
+    most = max(len(seeds_of[label]) for label in means.index)
+    fig, ax = subplots(1, 1, 1.4 + 0.36 * len(means))
+    names = []
     for row, label in enumerate(means.index):
-        values = seeds[label].to_numpy()
+        values = seeds_of[label].to_numpy()
+        names.append(name_of(label) + {most: "", 1: " (one run)"}.get(len(values), f" ({len(values)} seeds)"))
         if np.isfinite(values).all():
             ax.plot(values, [row] * len(values), "o", color="C0", alpha=0.4, ms=5)
             _interval(ax, *mean_interval(values), row)
-    names = [label if np.isfinite(mean) else f"{label} (∞ dB)" for label, mean in means.items()]
+        else:
+            names[-1] += " (∞ dB)"
     ax.set(yticks=range(len(means)), yticklabels=names, ylim=(-0.6, len(means) - 0.4))
-    ax.set_xlabel("mean test PSNR (dB)")
-    handles = [plt.Line2D([], [], marker="o", ls="", color="C0", alpha=0.4, label="one seed"),
-               plt.Line2D([], [], marker="D", color="C0", label="mean and 95 % interval")]
+    ax.set_xlabel(f"mean PSNR over {count} test images (dB)")
+    handles = [Line2D([], [], marker="o", ls="", color="C0", alpha=0.4, label="one seed"),
+               Line2D([], [], marker="D", color="C0", label=f"mean and {INTERVAL} {most} seeds")]
     if hazy is not None:
-        handles.append(ax.axvline(hazy, color="#555555", ls="--", lw=1.4, label=f"hazy input {hazy:.2f} dB"))
-    fig.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+        handles.append(ax.axvline(hazy, color=GREY, ls="--", lw=1.4, label=f"hazy input {hazy:.2f} dB"))
+    legend(fig, handles)
     return fig
 
 
 def haze_levels(table: pd.DataFrame) -> Figure:
     """Returns PSNR against haze level, one line per label in the band of its 95 % interval over seeds.
 
-    table: rows with label, level, beta (scattering coefficient), psnr_rgb, psnr_low, psnr_high (dB), such as
-      tables.build(folder, "table_levels") gives; rows without a PSNR are left out.
+    table: rows with label, level, beta (scattering coefficient), psnr_rgb, psnr_low, psnr_high (dB), seeds, images,
+      such as tables.build(folder, "table_levels") gives; rows without a PSNR are left out.
     """
-    _require(table, ["label", "level", "beta", "psnr_rgb", "psnr_low", "psnr_high"], "haze_levels")
+    columns = ["label", "level", "beta", "psnr_rgb", "psnr_low", "psnr_high", "seeds", "images"]
+    require(table, columns, "haze_levels")
     table = table.dropna(subset=["psnr_rgb"]).astype({"level": float}).sort_values(["label", "level"])
-    _require(table, ["psnr_rgb"], "haze_levels")
-    fig, ax = _subplots(1, 1, 4.4)
+    require(table, ["psnr_rgb"], "haze_levels")
+    fig, ax = subplots(1, 1, 4.6)
+    styles = looks(table.label)
     for label, rows in table.groupby("label"):
-        (line,) = ax.plot(rows.level, rows.psnr_rgb, "--" if label == "hazy" else "-", marker="o", ms=5, label=label)
-        ax.fill_between(rows.level, rows.psnr_low, rows.psnr_high, color=line.get_color(), alpha=0.2, lw=0)
+        ax.plot(rows.level, rows.psnr_rgb, ms=6, lw=1.8, **styles[label])
+        ax.fill_between(rows.level, rows.psnr_low, rows.psnr_high, color=styles[label]["color"], alpha=0.15, lw=1)
     ticks = table.drop_duplicates("level").sort_values("level")
+    for level, images in zip(ticks.level, ticks.images):
+        ax.annotate(f"{images} images", (level, 0.02), xycoords=("data", "axes fraction"), size=9, ha="center")
     ax.set(xlabel="haze level j of <scene>_<j>, and its scattering coefficient β", ylabel=NAMES["psnr_rgb"])
     ax.set_xticks(ticks.level, [f"{level:.0f}\nβ {beta:g}" for level, beta in zip(ticks.level, ticks.beta)])
-    ax.legend()
-    _legend_outside(fig, ax)
+    ax.set_ylim(bottom=ax.get_ylim()[0] - 0.07 * np.ptp(ax.get_ylim()))
+    handles = sorted(ax.get_legend_handles_labels()[0], key=lambda line: -np.mean(line.get_ydata()))
+    most = table.seeds.max()
+    legend(fig, handles, f"band: {INTERVAL} {most} seeds" if most > 1 else "one run each", columns=4)
     return fig
 
 
@@ -216,80 +209,45 @@ def pareto(table5: pd.DataFrame, cost: str = "parameters") -> Figure:
 
     table5: rows of one test set: model, key, parameters, psnr_published, psnr_rgb, psnr_low, psnr_high (dB),
       and parameters_published where published counts differ. A row without a PSNR is left out of that panel;
-      one without cost (0 or empty), like the hazy input, becomes a line.
+      one without cost (0 or empty), like the hazy input, becomes a line. No measured row with a cost: no such panel.
     cost: "parameters", or "gflops" if the table has that column.
     """
     columns = ["model", "key", cost, "psnr_published", "psnr_rgb", "psnr_low", "psnr_high"]
-    _require(table5, columns, "pareto")
-    _one_test_set(table5[table5["psnr_rgb"].notna()], "pareto")
-    fig, axes = _subplots(1, 2, 5.2)
+    require(table5, columns, "pareto")
+    one_test_set(table5[table5["psnr_rgb"].notna()], "pareto")
     size = f"{cost}_published" if f"{cost}_published" in table5 else cost
-    _pareto_panel(fig, axes[0], table5, size, "psnr_published", title="published (RESIDE SOTS-indoor)")
-    _pareto_panel(fig, axes[1], table5, cost, "psnr_rgb", title="this study")
+    panels = [(size, "psnr_published", "published (RESIDE SOTS-indoor)")]
+    if (table5[cost].astype(float).gt(0) & np.isfinite(table5.psnr_rgb.astype(float))).any():
+        panels.append((cost, "psnr_rgb", "this study, at one equal budget"))
+    else:
+        panels[0] = (*panels[0][:2], f"{panels[0][2]}; none measured here at one equal budget")
+    fig, axes = subplots(1, len(panels), 5.4, squeeze=False)
+    points = [_pareto_panel(ax, table5, *panel) for ax, panel in zip(axes[0], panels)]
+    handles = [Line2D([], [], ls="", marker=marker, color=colour, mfc="white", mew=1.6, label=label)
+               for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
+    legend(fig, handles, f"hollow: published; filled: measured, whiskers: {INTERVAL} seeds" if len(panels) > 1 else "")
+    for ax, (sized, x, y, reach) in zip(axes[0], points):
+        name_points(fig, ax, sized["model"], sized[x], sized[y], reach)
     return fig
 
 
-def _pareto_panel(fig: Figure, ax: Axes, table5: pd.DataFrame, size: str, psnr: str, title: str) -> None:
+def _pareto_panel(ax: Axes, table5: pd.DataFrame, size: str, psnr: str, title: str) -> tuple:
+    """Draws the points and lines; returns what their names need: rows, columns of x and y, whiskers."""
     table5 = table5.astype({size: float, psnr: float})
+    table5 = table5.assign(ours=table5.model.str.startswith("Ours")).sort_values("ours", ascending=False, kind="stable")
     rows, measured = table5[np.isfinite(table5[psnr])], psnr == "psnr_rgb"
-    sized, unsized = rows[rows[size] > 0], rows[~(rows[size] > 0)]
-    limits = _limits(sized, psnr, "psnr_low", "psnr_high") if measured else np.zeros((2, len(sized)))
-    face = "C0" if measured else "white"
-    ax.errorbar(sized[size], sized[psnr], limits, fmt="o", mfc=face, mew=1.6, capsize=3 * measured)
+    sized, unsized = rows[rows[size] > 0], rows[~(rows[size] > 0)]  # ours first: the first name gets the best place
+    reach = whiskers(sized, psnr, "psnr_low", "psnr_high") if measured else np.zeros((2, len(sized)))
+    ours = sized.ours.to_numpy()
+    for part, marker, colour in ((~ours, "o", "C0"), (ours, "D", "C1")):
+        ax.errorbar(sized[size][part], sized[psnr][part], reach[:, part], fmt=marker, color=colour, ms=7, mew=1.6,
+                    mfc=colour if measured else "white", capsize=3 * measured)
     ax.set(xscale="log", xlabel=NAMES.get(size, "parameters"), ylabel="PSNR (dB)", title=title)
     ax.margins(0.16, 0.1)
     for name, value in unsized[["model", psnr]].itertuples(index=False):
-        ax.axhline(value, color="#555555", ls="--", lw=1)
-        _name_line(ax, name, value)
-    _name_points(fig, ax, sized["model"], sized[size], sized[psnr], limits)
-
-
-def bars(table: pd.DataFrame, x: str, y: str, low: str | None = None, high: str | None = None,
-         published: str | None = None, label: str = "") -> Figure:
-    """Returns an ablation: a value with its interval bar per row, beside the paper's numbers on an own axis.
-
-    x: column of names; y: column of measured values; low, high: columns of the interval's limits; published:
-      column of the paper's values, which rest on other data; label: the values' name and unit.
-    The axes need not start at zero, so values are points, not areas; each carries its number. Rows without a
-    number are left out. Raises ValueError for one limit without the other.
-    """
-    _require(table, [name for name in (x, y, low, high, published) if name], "bars")
-    if (low is None) != (high is None):
-        raise ValueError("bars needs both limits of the interval, low and high, or neither.")
-    panels = [(y, "this study", "C0")] + ([(published, "published", "white")] if published else [])
-    fig, axes = _subplots(1, len(panels), 1.3 + 0.4 * len(table), squeeze=False, sharey=True)
-    for ax, (column, title, face) in zip(axes[0], panels):
-        values = table[column].to_numpy(float)
-        shown = np.isfinite(values)
-        values, places = values[shown], np.arange(len(table))[shown]
-        errors = _limits(table[shown], column, low, high) if low and column == y else None
-        ax.errorbar(values, places, xerr=errors, fmt="o", ms=8, mfc=face, mec="C0", mew=1.6, capsize=4)
-        for at in zip(values, places):
-            ax.annotate(f"{at[0]:.2f}", at, (0, 8), textcoords="offset points", ha="center", size=9)
-        ax.set(title=title, xlabel=label or NAMES.get(y, y), ylim=(len(table) - 0.5, -0.7))
-        ax.margins(x=0.15)
-        ax.locator_params(axis="x", nbins=5)
-    axes[0, 0].set(yticks=range(len(table)), yticklabels=table[x].astype(str))
-    return fig
-
-
-def _subplots(rows: int, columns: int, height: float, **options):
-    style()
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)
-
-
-def _require(table: pd.DataFrame, columns: list[str], what: str) -> None:
-    if missing := [column for column in columns if column not in table]:
-        raise ValueError(f"{what} needs the column {', '.join(map(repr, missing))}; "
-                         f"the table has: {', '.join(map(str, table.columns)) or 'none'}.")
-    if table.empty:
-        raise ValueError(f"{what}: the table has no rows to draw.")
-
-
-def _one_test_set(table: pd.DataFrame, what: str) -> None:
-    if "test_set" in table and table["test_set"].nunique() > 1:
-        names = ", ".join(table["test_set"].unique())
-        raise ValueError(f"{what} draws one test set, not {names}: select one.")
+        ax.axhline(value, color=GREY, ls="--", lw=1)
+        name_line(ax, name.replace(" ", "\n"), value)
+    return sized, size, psnr, reach
 
 
 def _show(ax: Axes, image: np.ndarray, where: str) -> None:
@@ -312,55 +270,7 @@ def _worst(error: np.ndarray) -> tuple[int, int, int, int]:
     return int(y), int(x), height, width
 
 
-def _curves(curves: pd.DataFrame, y: str, what: str) -> Figure:
-    _require(curves, ["label", "seed", "images", y], what)
-    curves = curves.dropna(subset=[y])
-    _require(curves, [y], what)
-    fig, ax = _subplots(1, 1, 4.4)
-    sns.lineplot(curves, x="images", y=y, hue="label", errorbar=("pi", 100), marker="o", ms=5, ax=ax)
-    ax.set(xlabel=NAMES["images"], ylabel=NAMES.get(y, y))
-    _legend_outside(fig, ax)
-    return fig
-
-
-def _legend_outside(fig: Figure, ax: Axes) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    ax.get_legend().remove()
-    fig.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
-
-
 def _interval(ax: Axes, mean: float, low: float, high: float, row: int) -> None:
     ax.plot(mean, row, "D", color="C0", ms=6)
     if np.isfinite([low, high]).all():
         ax.plot([low, high], [row, row], "-", color="C0", lw=1.8)
-
-
-def _limits(rows: pd.DataFrame, y: str, low: str, high: str) -> np.ndarray:
-    """Distances (2, n) from the values down and up to their limits; no limits (one seed) give no whisker."""
-    y, low, high = (rows[column].to_numpy(float) for column in (y, low, high))
-    return np.nan_to_num(np.stack([y - low, high - y]))
-
-
-def _name_line(ax: Axes, name: str, y: float) -> None:
-    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    ax.annotate(name, (0.02, y), (0, 3), size=9, **where)
-
-
-def _name_points(fig: Figure, ax: Axes, names: pd.Series, xs: pd.Series, ys: pd.Series, limits: np.ndarray):
-    """Writes each name at the first place beside its point that is free of points, whiskers and names."""
-    fig.draw_without_rendering()
-    renderer, inside = fig.canvas.get_renderer(), ax.get_window_extent()
-    low, high = (ax.transData.transform(np.column_stack([xs, y])) for y in (ys - limits[0], ys + limits[1]))
-    taken = [(a[0] - 5, a[1] - 5, b[0] + 5, b[1] + 5) for a, b in zip(low, high)]  # left, bottom, right, top
-    places = [(dx, dy, side) for rise in (0, 9, 18, 27, 36, 45)
-              for dy in (rise, -rise) for dx, side in ((7, "left"), (-7, "right"))]
-    for name, x, y in zip(names, xs, ys):
-        note = ax.annotate(name, (x, y), (0, 0), textcoords="offset points", va="center", size=9)
-        note.set_in_layout(False)
-        for dx, dy, side in places:
-            note.set(position=(dx, dy), ha=side)
-            box = note.get_window_extent(renderer)
-            free = all(box.x0 > b[2] or box.x1 < b[0] or box.y0 > b[3] or box.y1 < b[1] for b in taken)
-            if free and inside.x0 <= box.x0 and box.x1 <= inside.x1:
-                break
-        taken.append((box.x0, box.y0, box.x1, box.y1))

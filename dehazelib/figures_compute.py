@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
-from dehazelib.figures import _limits, _name_points, _require, _subplots
+from dehazelib.figure_style import GREY, legend, name_points, require, subplots, whiskers
 
 DISTANCES = {"l2_norm": "L2", "l1": "L1", "kl": "KL"}
-EQUAL = {"full_framework": "framework-equal_budget"}  # key of Table 9 -> label of Table 5 at the baselines' budget
+OURS = ("framework-equal_budget", "framework-as_released")  # in Table 5; whichever has the baselines' budget
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
 LEAST_SHARE = 0.005  # of a pass, for a layer to be drawn in the roofline
 
@@ -17,13 +19,13 @@ def latency_psnr(table5: pd.DataFrame, table9: pd.DataFrame) -> Figure:
     """Returns PSNR against latency: as published (hollow) and, in a panel per machine, as measured (filled).
 
     table5, table9: as tables.build gives them; a network without a PSNR or a latency is left out. "Ours" is the
-      student as deployed, trained in the framework at the baselines' budget.
+      student as deployed, trained in the framework on as many images as the baselines.
     Raises ValueError if no network has both numbers anywhere.
     """
-    _require(table5, ["key", "label", "psnr_published", *PSNR], "latency_psnr")
-    _require(table9, ["model", "key", "form", "inference_ms_published", "latency_ms", "machine"], "latency_psnr")
-    measured = table9[table9.form == "deployed"].assign(label=lambda t: t.key.replace(EQUAL))
-    measured = measured.merge(table5.drop_duplicates("label")[["label", *PSNR]], on="label")
+    require(table5, ["key", "label", "psnr_published", "training_images", *PSNR], "latency_psnr")
+    require(table9, ["model", "key", "form", "inference_ms_published", "latency_ms", "machine"], "latency_psnr")
+    equal = _equal_budget(table5)
+    measured = table9[table9.form == "deployed"].merge(equal[["key", *PSNR]], on="key")
     measured = measured.dropna(subset=["latency_ms", "psnr_rgb"])
     theirs = table9.drop_duplicates("key").rename(columns={"latency_ms": "", "inference_ms_published": "latency_ms"})
     theirs = theirs.merge(table5[["key", "psnr_published"]], on="key").dropna(subset=["latency_ms", "psnr_published"])
@@ -31,9 +33,17 @@ def latency_psnr(table5: pd.DataFrame, table9: pd.DataFrame) -> Figure:
     panels = [("published, RTX 3080 Ti", theirs)] * (len(theirs) > 0) + list(measured.groupby("machine", sort=False))
     if not panels:
         raise ValueError("latency_psnr: no network has both a latency in table9 and a PSNR in table5.")
-    fig, axes = _subplots(len(panels), 1, 4.6 * len(panels), squeeze=False)
-    for ax, (title, table) in zip(axes.flat, panels):
-        _latency_panel(fig, ax, table, title, hollow=table is theirs)
+    if measured.empty:
+        panels = [(f"{panels[0][0]}; none measured here at one equal budget", theirs)]
+    fig, axes = subplots(len(panels), 1, 0.4 + 4.4 * len(panels), squeeze=False)
+    points = [_latency_panel(ax, rows, name, hollow=rows is theirs) for ax, (name, rows) in zip(axes.flat, panels)]
+    handles = [Line2D([], [], ls="", marker=marker, color=colour, mfc="white", mew=1.6, ms=7, label=label)
+               for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
+    note = "hollow: published; filled: measured, whiskers: 95 % interval (Student's t) over seeds"
+    legend(fig, handles, "" if measured.empty else note)
+    for ax, rows in zip(axes.flat, points):
+        reach = whiskers(rows, "psnr_rgb", "psnr_low", "psnr_high")
+        name_points(fig, ax, rows.model, rows.latency_ms, rows.psnr_rgb, reach)
     return fig
 
 
@@ -42,15 +52,20 @@ def roofline(rows: pd.DataFrame) -> Figure:
 
     rows: of bench.roofline: kind (layer, probe), name, gflop, mb, ms, one per repeat, of one or more machines (device,
       processor, gpu). The roof is the fastest repeat of the probes, a layer the median of its repeats; the area of a
-      point is its share of the time, and layers below half a per cent of it are left out.
+      point grows with its share of the time, and layers below half a per cent of it are left out.
     """
-    _require(rows, ["kind", "name", "device", "processor", "gpu", "gflop", "mb", "ms"], "roofline")
+    require(rows, ["kind", "name", "device", "processor", "gpu", "gflop", "mb", "ms"], "roofline")
     rows = rows.fillna({"gpu": ""})
     machine = rows.processor.where(rows.device == "cpu", rows.gpu)
     panels = list(rows.groupby(machine, sort=False))
-    fig, axes = _subplots(len(panels), 1, 5.2 * len(panels), squeeze=False)
-    for ax, (name, table) in zip(axes.flat, panels):
-        _roofline_panel(fig, ax, table, name)
+    fig, axes = subplots(len(panels), 1, 0.4 + 5.2 * len(panels), squeeze=False)
+    points = [_roofline_panel(ax, table, name) for ax, (name, table) in zip(axes.flat, panels)]
+    handles = [Line2D([], [], ls="", marker="o", color="C0", alpha=0.65, ms=_area(part) ** 0.5, label=f"{part:.0%}")
+               for part in (0.01, 0.1, 0.4)]
+    handles.append(Line2D([], [], ls="", marker="D", color="#333333", mfc="white", mew=1.4, label="probe of the roof"))
+    legend(fig, handles, "% and area of a dot: share of the time of one pass, all layers of a kind together", columns=4)
+    for ax, (names, x, y) in zip(axes.flat, points):
+        name_points(fig, ax, names, x, y, np.zeros((2, len(names))))
     return fig
 
 
@@ -58,29 +73,33 @@ def affinity_memory(rows: pd.DataFrame) -> Figure:
     """Returns the affinity loss's extra memory against the number of pixels N, ours (filled) and N x N (hollow).
 
     rows: of bench.affinity.memories, of one machine and channel count: distance, pixels, method, extra_mb (MB). The
-      broken line is computed: N x N grows with the square of N from its largest measured point. Where a method needed
-      no measurable memory, the axis is linear from zero to the smallest positive value.
+      broken line is computed: N x N grows with the square of N beyond its largest measured point. Where a method
+      needed no measurable memory, a triangle at the lower edge says so.
     Raises ValueError if no method needed any.
     """
-    _require(rows, ["distance", "pixels", "method", "extra_mb"], "affinity_memory")
+    require(rows, ["distance", "pixels", "method", "extra_mb"], "affinity_memory")
     rows = rows.dropna(subset=["extra_mb"]).sort_values("pixels")
-    positive = rows.loc[rows.extra_mb > 0, "extra_mb"]
+    positive = rows[rows.extra_mb > 0]
     if positive.empty:
         raise ValueError("affinity_memory: no row has a positive extra_mb to show.")
-    fig, ax = _subplots(1, 1, 4.8)
+    fig, ax = subplots(1, 1, 4.8)
+    ax.set(xscale="log", yscale="log", xlabel="pixels N after pooling", ylabel="extra memory (MB), batch of 2")
     for i, (distance, name) in enumerate(DISTANCES.items()):
-        for method, part in rows[rows.distance == distance].groupby("method", sort=False):
-            literal = method == "N x N"
-            ax.plot(part.pixels, part.extra_mb, "s" if literal else "o-", color=f"C{i}", ms=7, lw=1.8,
-                    mfc="white" if literal else f"C{i}", mew=1.6, label=f"{name}, {method}")
+        of_distance = positive[positive.distance == distance]
+        for method in sorted(of_distance.method.unique(), key=lambda method: method == "N x N"):
+            part, literal = of_distance[of_distance.method == method], method == "N x N"
+            ax.plot(part.pixels, part.extra_mb, "s-" if literal else "o-", color=f"C{i}", ms=7, mew=1.6,
+                    lw=1 if literal else 1.8, mfc="white" if literal else f"C{i}", label=f"{name}, {method}")
             if literal:
-                reach = np.geomspace(rows.pixels.min(), rows.pixels.max())
+                reach = np.geomspace(part.pixels.iloc[-1], rows.pixels.max())
                 computed = part.extra_mb.iloc[-1] * (reach / part.pixels.iloc[-1]) ** 2
-                ax.plot(reach, computed, "--", color=f"C{i}", lw=1.2)
-    ax.set(xscale="log", xlabel="pixels N after pooling", ylabel="extra memory (MB), batch of 2")
-    ax.set_yscale("log") if len(positive) == len(rows) else ax.set_yscale("symlog", linthresh=positive.min())
+                ax.plot(reach, computed, "--", color=f"C{i}", lw=1.2, zorder=1)
+    ax.plot([], [], "--", color=GREY, lw=1.2, label="N x N, computed")
+    if len(none := rows[rows.extra_mb <= 0]):
+        at = np.full(len(none), positive.extra_mb.min() / 2)
+        colours = [f"C{list(DISTANCES).index(distance)}" for distance in none.distance]
+        ax.scatter(none.pixels, at, marker="v", color=colours, s=50, label="nothing measurable")
     _mark_sizes(ax, rows.pixels)
-    ax.plot([], [], "--", color="#555555", lw=1.2, label="N x N, computed")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return fig
 
@@ -88,64 +107,86 @@ def affinity_memory(rows: pd.DataFrame) -> Figure:
 def affinity_accuracy(rows: pd.DataFrame) -> Figure:
     """Returns the relative error of the affinity loss against how close student and teacher are, a line per method.
 
-    rows: of bench.affinity.accuracy: apart, method, relative_error, one per seed; the band reaches from the best seed
-      to the worst. Above the line at 1 a value has no correct digit.
+    rows: of bench.affinity.accuracy: apart, method, relative_error, one per seed; the line is the median over seeds,
+      the band reaches from the lowest to the highest. Above the line at 1 a value has no correct digit.
     """
-    _require(rows, ["apart", "method", "relative_error"], "affinity_accuracy")
-    fig, ax = _subplots(1, 1, 4.4)
+    require(rows, ["apart", "method", "relative_error"], "affinity_accuracy")
+    fig, ax = subplots(1, 1, 4.6)
     for (method, part), marker in zip(rows.groupby("method", sort=False), "sDo"):
-        error = part.groupby("apart").relative_error.agg(["median", "min", "max"])
+        error = part.groupby("apart").relative_error.agg(["median", "min", "max", "size"])
         ax.plot(error.index, error["median"], f"{marker}-", ms=6, label=method)
         ax.fill_between(error.index, error["min"], error["max"], alpha=0.2, lw=0)
-    ax.axhline(1, color="#555555", ls="--", lw=1.2, label="no correct digit")
-    ax.set(xscale="log", yscale="log", xlabel="distance between student and teacher features", ylabel="relative error")
+    ax.axhline(1, color=GREY, ls="--", lw=1.2, label="no correct digit")
+    ax.set(xscale="log", yscale="log", ylabel="relative error",
+           xlabel="distance between student and teacher features (reversed axis: closer to the right)")
     ax.invert_xaxis()
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    note = f"line: median of {error['size'].max()} seeds; band: from the lowest seed to the highest"
+    legend(fig, ax.get_legend_handles_labels()[0], note, columns=4)
     return fig
 
 
-def _latency_panel(fig: Figure, ax: Axes, table: pd.DataFrame, title: str, hollow: bool) -> None:
+def _equal_budget(table5: pd.DataFrame) -> pd.DataFrame:
+    """Returns the networks of table5 with a PSNR that were trained on as many images as most, or need no training; the
+    framework at that budget has the key of ours in Table 9. Without any other network trained there are none."""
+    measured = table5.dropna(subset=["psnr_rgb"]).drop_duplicates("label")  # the main test set comes first
+    others = measured[~measured.label.str.startswith(("student", "framework"))]
+    if others.training_images.dropna().empty:
+        return measured.iloc[:0]
+    budget = others.training_images.dropna().astype(float).mode().iloc[0]
+    equal = measured[measured.training_images.isna() | measured.training_images.eq(budget).fillna(False)]
+    ours = next((label for label in OURS if label in set(equal.label)), None)
+    return equal.assign(key=equal.key.mask(equal.label == ours, "full_framework")).drop_duplicates("key")
+
+
+def _latency_panel(ax: Axes, table: pd.DataFrame, title: str, hollow: bool) -> pd.DataFrame:
+    """Draws the points; returns their rows, ours first: the first name gets the best place."""
     table = table[np.isfinite(table.psnr_rgb)].astype({"latency_ms": float, "psnr_rgb": float})
     ours = table.model.str.startswith("Ours")
     for part, colour, marker in ((table[~ours], "C0", "o"), (table[ours], "C1", "D")):
-        ax.errorbar(part.latency_ms, part.psnr_rgb, _limits(part, "psnr_rgb", "psnr_low", "psnr_high"), fmt=marker,
+        ax.errorbar(part.latency_ms, part.psnr_rgb, whiskers(part, "psnr_rgb", "psnr_low", "psnr_high"), fmt=marker,
                     color=colour, mfc="white" if hollow else colour, mew=1.6, ms=7, capsize=0 if hollow else 3)
     ax.set(xscale="log", xlabel="latency (ms per image of 460x620)", ylabel="PSNR (dB)", title=title)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(0.16, 0.1)
-    table = pd.concat([table[ours], table[~ours]])  # the first name gets the best place
-    limits = _limits(table, "psnr_rgb", "psnr_low", "psnr_high")
-    _name_points(fig, ax, table.model, table.latency_ms, table.psnr_rgb, limits)
+    return pd.concat([table[ours], table[~ours]])
 
 
-def _roofline_panel(fig: Figure, ax: Axes, rows: pd.DataFrame, machine: str) -> None:
+def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str) -> tuple:
+    """Draws roof, probes and layers; returns what the layers' names need: names, x, y."""
     probes, layers = (rows[rows.kind == kind].groupby("name") for kind in ("probe", "layer"))
     fastest = probes[["gflop", "mb", "ms"]].min()
-    peaks = (fastest.gflop / fastest.ms * 1e3).drop("memory")  # GFLOP/s
     bandwidth = fastest.mb["memory"] / fastest.ms["memory"]  # GB/s
+    fastest = fastest.drop("memory")
+    peaks, probed = fastest.gflop / fastest.ms * 1e3, fastest.gflop / fastest.mb * 1e3  # GFLOP/s, FLOP per byte
     table = layers[["gflop", "mb", "ms"]].median()
     share = table.ms / table.ms.sum()
     table, share = table[share >= LEAST_SHARE], share[share >= LEAST_SHARE]
     intensity, attained = table.gflop / table.mb * 1e3, table.gflop / table.ms * 1e3
     ridge = peaks.max() / bandwidth  # FLOP per byte where memory stops being the limit
-    reach = np.geomspace(min(intensity.min(), ridge / 10) / 2, max(intensity.max() * 4, ridge * 2), 200)
+    reach = np.geomspace(min(intensity.min(), ridge / 10) / 2, max(intensity.max(), probed.max(), ridge) * 2, 200)
     ax.plot(reach, np.minimum(reach * bandwidth, peaks.max()), color="#333333", lw=1.8)
-    note = {"textcoords": "offset points", "size": 9}
-    ax.annotate(f"memory: {bandwidth:,.0f} GB/s", (ridge / 3, peaks.max() / 3), (-8, 0), ha="right", **note)
-    for (name, peak), side in zip(peaks.sort_values().items(), ("top", "bottom")):
-        ax.axhline(peak, color="#333333", ls=":", lw=1)
-        lift = 3 if side == "bottom" else -3
-        ax.annotate(f"{name}: {peak:,.0f} GFLOP/s", (reach[0], peak), (0, lift), va=side, **note)
-    ax.scatter(intensity, attained, s=30 + 300 * share, color="C0", alpha=0.65, edgecolor="white", zorder=3)
+    ax.annotate(f"memory: {bandwidth:,.0f} GB/s", (ridge / 3, peaks.max() / 3), (-8, 0), ha="right", size=9,
+                textcoords="offset points")
+    ax.scatter(intensity, attained, s=_area(share), color="C0", alpha=0.65, edgecolor="white", zorder=3)
+    ax.plot(probed, peaks, "D", color="#333333", mfc="white", mew=1.4, ms=6)
     ax.set(xscale="log", yscale="log", title=f"{machine}: where the student's time goes",
            xlabel="arithmetic intensity (FLOP per byte)", ylabel="attained GFLOP/s")
     ax.margins(0.08, 0.12)
-    names = pd.Series([f" {name}: {part:.0%} " for name, part in share.items()])
-    _name_points(fig, ax, names, intensity, attained, np.zeros((2, len(names))))
+    for name, rise, side in zip(peaks.sort_values().index, (-9, 9), ("top", "bottom")):
+        ax.annotate(f"{name}: {peaks[name]:,.0f} GFLOP/s", (probed[name], peaks[name]), (0, rise), va=side, size=9,
+                    ha="center", textcoords="offset points")
+    return [f" {name}: {part:.0%} " for name, part in share.items()], intensity, attained
+
+
+def _area(share):
+    """Returns the area, in square points, of a layer's dot."""
+    return 30 + 300 * share
 
 
 def _mark_sizes(ax: Axes, pixels: pd.Series) -> None:
     for n, name in ((115 * 155, "460x620\npooled by 4"), (460 * 620, "460x620\nnot pooled")):
         if pixels.min() <= n <= pixels.max():
-            ax.axvline(n, color="#555555", ls=":", lw=1)
+            ax.axvline(n, color=GREY, ls=":", lw=1)
             ax.annotate(name, (n, 0.02), (-4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
                         ha="right", va="bottom", size=9)

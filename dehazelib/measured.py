@@ -139,14 +139,15 @@ class Measured:
 
 def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
     """Returns the learning curves of the longest runs: rows of curves.csv, images, steps and minutes counted on through
-    the phases of each."""
+    the phases of each, which the column `phase` numbers from 1."""
     parts = [curves.iloc[:0]]
     for kind in LONGEST:
         before = {"images": 0, "step": 0, "minutes": 0.0}
         labels = curves.label[curves.label.str.startswith(kind)].unique()
-        for label in sorted(labels, key=lambda label: (label == kind, label)):  # longest-student comes after its phases
+        labels = sorted(labels, key=lambda label: (label == kind, label))  # longest-student comes after its phases
+        for phase, label in enumerate(labels, 1):
             part = curves[curves.label == label]
-            part = part.assign(label=kind, run=kind, **{name: part[name] + n for name, n in before.items()})
+            part = part.assign(label=kind, run=kind, phase=phase, **{name: part[name] + n for name, n in before.items()})
             before = {name: part[name].max() for name in before}
             parts.append(part)
     return pd.concat(parts)

@@ -102,8 +102,8 @@ def ablation(study: Measured, name: str) -> pd.DataFrame:
 def computing(study: Measured) -> pd.DataFrame:
     """Returns Table 9: a row per form and machine measured, then the networks that the paper's table does not have.
 
-    "table" is what the paper's figures count, "deployed" what a user runs, "training_graph" student, teacher and module
-    together. gflops_profiler follows the paper's convention, gflops counts two operations per multiply-add, transposed
+    The form is "deployed", what a user runs, or "training_graph", student, teacher and module together, which is what the
+    paper's row "Ours" counts; ZID is measured for "one_step". gflops_profiler follows the paper's convention, gflops counts two operations per multiply-add, transposed
     convolutions included.
     """
     ours = ["parameters", "size_mb", "gflops_profiler", "gflops", "latency_ms", "latency_ms_low", "latency_ms_high",
@@ -117,18 +117,15 @@ def computing(study: Measured) -> pd.DataFrame:
         theirs = {"parameters_published": round(row["parameters_millions"] * 1e6), "size_mb_published": row["size_mb"],
                   "gflops_published": row["gflops"], "inference_ms_published": row["inference_ms"]}
         framework = row["key"] == "full_framework"
-        forms = {"table": [row["key"]], "deployed": [row["key"]]}  # form -> names it may stand under
-        if framework:
-            forms = {"training_graph": [row["key"]], "deployed": ["student", row["key"]]}
-        found = {form: compute[compute.name.isin(names) & (compute.form == form)] for form, names in forms.items()}
-        shown |= {name for names in forms.values() for name in names}
-        nothing = all(measured.empty for measured in found.values())
-        for form, measured in found.items():
+        forms = {"training_graph": row["key"], "deployed": "student"} if framework else {"deployed": row["key"]}
+        shown |= set(forms.values())
+        for form, name in forms.items():
             head = {"model": f"{row['model']}, {form.replace('_', ' ')}" if framework else row["model"],
                     "key": row["key"], "form": form} | theirs
-            rows += [head | one | {"status": "measured"} for one in measured[ours].to_dict("records")]
-            if measured.empty and (framework or (nothing and form == "deployed")):
-                rows.append(head | {"form": form if framework else "", "status": "not run"})
+            measured = compute.loc[(compute.name == name) & (compute.form == form), ours]
+            rows += [head | one | {"status": "measured"} for one in measured.to_dict("records")]
+            if measured.empty:
+                rows.append(head | {"status": "not run"})
     further = compute[~compute.name.isin(shown)].sort_values("name", kind="stable")
     rows += [{"model": one["title"], "key": one["name"], "status": "measured"} | one
              for one in further.to_dict("records")]

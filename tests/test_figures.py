@@ -27,13 +27,6 @@ def picture(seed=0, side=32):
     return np.random.default_rng(seed).random((side, side, 3))
 
 
-def curves():
-    rows = [(label, seed, images, 20 + seed + images / 100)
-            for label in ("student", "framework") for seed in (0, 1, 2) for images in (100, 200)]
-    frame = pd.DataFrame(rows, columns=["label", "seed", "images", "validation_psnr_rgb"])
-    return frame.assign(affinity_share=np.where(frame.label == "framework", 0.001, np.nan))
-
-
 def scores():
     means = {"student": 22.0, "aod_net": 19.0, "hazy": 12.0}
     rows = [(label, seed, image, psnr + seed)
@@ -55,11 +48,8 @@ def ablation():
 
 
 TABLE_FIGURES = {
-    "learning_curves": (lambda t: figures.learning_curves(t), curves),
-    "gradient_share": (lambda t: figures.gradient_share(t, 0.1), curves),
     "scores_by_label": (lambda t: figures.scores_by_label(t), scores),
     "pareto": (lambda t: figures.pareto(t), table5),
-    "bars": (lambda t: figures.bars(t, "w", "psnr", "low", "high", "published"), ablation),
 }
 
 
@@ -94,7 +84,7 @@ def test_save_closes_the_figure_and_leaves_only_the_png(tmp_path):
 @pytest.mark.parametrize("name", TABLE_FIGURES)
 def test_a_missing_column_is_named(name):
     draw, table = TABLE_FIGURES[name]
-    column = table().columns[-1] if name != "learning_curves" else "seed"
+    column = table().columns[-1]
     with pytest.raises(ValueError, match=f"{name} needs the column '{column}'"):
         draw(table().drop(columns=column))
 
@@ -129,6 +119,15 @@ def test_an_image_grid_refuses_what_it_cannot_show(rows, message):
         figures.image_grid(rows)
 
 
+def test_dehazed_images_are_titled_with_scene_and_level_under_the_run_and_its_mean():
+    rows = [(name, [picture(0), picture(1)]) for name in ("hazy input", "dehazed", "ground truth")]
+    captions = [["9.0 dB", "8.0 dB"], ["20.0 dB", "21.0 dB"], ["1400_1", "room"]]
+    fig = figures.dehazed(rows, captions, "framework-as_released", 3, pd.Series([20.0, 21.0, 22.0]))
+    assert [ax.get_title() for ax in fig.axes[:2]] == ["scene 1400, level 1", "room"]
+    assert [ax.get_xlabel() for ax in fig.axes[2:]] == ["20.0 dB", "21.0 dB", "", ""]
+    assert fig.get_suptitle() == "module as released, seed 3: mean 21.00 dB over 3 test images"
+
+
 def test_the_data_set_figure_states_airlight_and_scattering_of_every_hazy_image():
     example = {"name": "room", "clear": picture(), "depth": 1 + picture()[..., 0],
                "transmission": picture()[..., 1], "hazy": [(picture(1), 0.8, 1.2), (picture(2), 1.0, 0.6)]}
@@ -154,30 +153,22 @@ def test_the_error_overlay_finds_the_error_and_states_its_psnr():
         figures.error_overlay(target, output[:50], target, "toy")
 
 
-def test_a_learning_curve_is_the_mean_over_seeds_in_a_band_to_the_extremes():
-    ax = figures.learning_curves(curves()).axes[0]
-    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[22, 23]] * 2  # seeds 0, 1, 2
-    band = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.min(), band.max()) == (21, 24)
-    assert ax.get_xlabel() == "training images seen" and ax.get_ylabel() == "validation PSNR (dB)"
-    assert ax.get_legend() is None and ax.figure.legends[0].get_texts()[0].get_text() == "student"
-
-
-def test_the_gradient_share_has_a_log_scale_and_the_target():
-    fig = figures.gradient_share(curves(), target=0.1)
-    assert fig.axes[0].get_yscale() == "log" and "adaptive target 0.1" in texts(fig)
-    assert [0.1, 0.1] in [list(line.get_ydata()) for line in fig.axes[0].lines]
-    assert "student" not in texts(fig)  # it has no affinity term
-    assert not any("target" in text for text in texts(figures.gradient_share(curves())))
-
-
 def test_scores_are_sorted_and_the_hazy_input_is_a_line():
     exact = scores().query("label == 'student'").assign(label="exact", psnr_rgb=np.inf)
     ax = figures.scores_by_label(pd.concat([scores(), exact])).axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["aod_net", "student", "exact (∞ dB)"]
-    assert "hazy input 12.50 dB" in texts(ax.figure)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["AOD-Net", "student alone", "exact (∞ dB)"]
+    assert ax.get_xlabel() == "mean PSNR over 2 test images (dB)"
+    assert {"hazy input 12.50 dB", "mean and 95 % interval (Student's t) over 2 seeds"} <= set(texts(ax.figure))
     whisker = next(line for line in ax.lines if list(line.get_ydata()) == [0, 0] and line.get_ls() == "-")
     assert np.allclose(whisker.get_xdata(), [19.5 - 6.3531, 19.5 + 6.3531], atol=1e-3)  # t(0.975, 1) / 2
+
+
+def test_only_labels_scored_on_the_students_images_are_shown_and_one_run_is_named():
+    more = pd.DataFrame([("hazy-all_pairs", 0, image, 13.0) for image in "abc"], columns=list(scores()))
+    one = scores().query("label == 'student' and seed == 0").assign(label="dark_channel_prior")
+    ax = figures.scores_by_label(pd.concat([scores(), more, one])).axes[0]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["AOD-Net", "dark channel prior (one run)", "student alone"]
 
 
 def test_a_figure_of_two_test_sets_is_refused():
@@ -188,10 +179,15 @@ def test_a_figure_of_two_test_sets_is_refused():
 def test_the_pareto_figure_leaves_out_what_was_not_run():
     published, ours = figures.pareto(table5()).axes
     names = [[text.get_text() for text in ax.texts] for ax in (published, ours)]
-    assert names == [["AOD-Net", "GCANet", "Ours"], ["Hazy input", "AOD-Net", "Ours"]]
+    assert names == [["Ours", "AOD-Net", "GCANet"], ["Hazy\ninput", "Ours", "AOD-Net"]]
     assert published.get_xscale() == ours.get_xscale() == "log"
     assert [12.0, 12.0] in [list(line.get_ydata()) for line in ours.lines]
     assert published.lines[0].get_markerfacecolor() == "white"
+
+
+def test_without_a_measured_network_the_published_panel_stands_alone_and_says_so():
+    (published,) = figures.pareto(table5().assign(psnr_rgb=[np.nan, np.nan, np.nan, 12.0])).axes
+    assert "none measured here" in published.get_title() and len(published.texts) == 3
 
 
 def test_a_method_without_parameters_is_a_line_whether_zero_or_empty():
@@ -214,16 +210,6 @@ def test_names_in_the_pareto_figure_do_not_overlap():
     close["parameters"] *= np.linspace(1, 1.5, 6)
     fig = figures.pareto(pd.concat([close, table5()]))
     assert not overlapping(fig.axes[0].texts, fig)
-
-
-def test_bars_shows_the_paper_on_its_own_axis():
-    fig = figures.bars(ablation(), "w", "psnr", "low", "high", "published", "PSNR (dB)")
-    assert [ax.get_title() for ax in fig.axes] == ["this study", "published"]
-    assert {"22.00", "22.50", "32.14", "31.90"} <= set(texts(fig))
-    assert fig.axes[0].get_xlim()[1] < fig.axes[1].get_xlim()[0]
-    assert len(figures.bars(ablation(), "w", "psnr").axes) == 1
-    with pytest.raises(ValueError, match="both limits"):
-        figures.bars(ablation(), "w", "psnr", low="low")
 
 
 # --------------------------------------------------------------------------------------------------- diagrams

@@ -24,7 +24,8 @@ def table5():
             ("Ours, budget", "framework-equal_budget", "framework-equal_budget", np.nan, 17.0),
             ("GCANet", "gcanet", "gcanet", 30.23, np.nan)]
     frame = pd.DataFrame(rows, columns=["model", "key", "label", "psnr_published", "psnr_rgb"])
-    return frame.assign(psnr_low=frame.psnr_rgb - 1, psnr_high=frame.psnr_rgb + 1)
+    images = [10, 20, 10, np.nan]  # the framework of the first "Ours" saw more than the baselines
+    return frame.assign(psnr_low=frame.psnr_rgb - 1, psnr_high=frame.psnr_rgb + 1, training_images=images)
 
 
 def table9():
@@ -100,6 +101,19 @@ def test_latency_stands_against_the_psnr_of_the_same_budget_on_each_machine():
     assert set(texts(cpu)) == {"AOD-Net", "Ours, deployed"} and cpu.get_xscale() == "log"
 
 
+def test_ours_is_the_framework_itself_where_it_has_the_budget_of_the_baselines():
+    same = table5().assign(training_images=10.0).query("label != 'framework-equal_budget'")
+    assert points(figures_compute.latency_psnr(same, table9()).axes[1]) == {(50, 15), (700, 25)}
+
+
+def test_where_no_other_network_was_trained_only_the_published_numbers_are_drawn():
+    alone = table5().assign(psnr_rgb=[np.nan, 25.0, np.nan, np.nan])
+    fig = figures_compute.latency_psnr(alone, table9())
+    (published,) = fig.axes
+    assert published.get_title().startswith("published") and "none measured here" in published.get_title()
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["the paper's own", "other networks"]
+
+
 def test_without_any_pair_of_numbers_there_is_no_latency_figure():
     with pytest.raises(ValueError, match="no network has both"):
         figures_compute.latency_psnr(table5().assign(psnr_rgb=np.nan, psnr_published=np.nan), table9())
@@ -112,6 +126,7 @@ def test_the_roof_is_the_fastest_probe_and_a_layer_its_median():
     assert {"memory: 50 GB/s", "matrix product: 250 GFLOP/s", "convolution: 125 GFLOP/s"} <= set(texts(ax))
     assert [tuple(offset) for offset in ax.collections[0].get_offsets()] == [(1, 10), (100, 90)]  # add, conv
     assert {"conv: 91%", "add: 9%"} <= set(texts(ax)) and not any("sub" in text for text in texts(ax))
+    assert "share of the time" in ax.figure.legends[0].get_title().get_text()
 
 
 def test_each_machine_has_its_own_roof():
@@ -130,7 +145,13 @@ def test_memory_is_log_log_with_the_literal_form_computed_beyond_its_points():
     computed = next(line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_xdata()))
     assert computed.get_xdata()[-1] == pytest.approx(10240)
     assert computed.get_ydata()[-1] == pytest.approx(8e-6 * 10240**2)
-    assert figures_compute.affinity_memory(memory(smallest=0.0)).axes[0].get_yscale() == "symlog"
+
+
+def test_memory_too_small_to_measure_is_marked_below_the_rest():
+    fig = figures_compute.affinity_memory(memory(smallest=0.0))
+    (ax,) = fig.axes
+    assert ax.get_yscale() == "log" and "nothing measurable" in [text.get_text() for text in fig.legends[0].get_texts()]
+    assert ax.collections[0].get_offsets()[:, 1].max() < memory().query("method == 'N x N'").extra_mb.min()
     with pytest.raises(ValueError, match="no row has a positive"):
         figures_compute.affinity_memory(memory().assign(extra_mb=0.0))
 
@@ -139,6 +160,8 @@ def test_accuracy_is_the_median_over_seeds_and_closeness_grows_to_the_right():
     (ax,) = figures_compute.affinity_accuracy(errors()).axes
     left, right = ax.get_xlim()
     assert left > right and ax.get_yscale() == "log"
+    assert "closer to the right" in ax.get_xlabel()
+    assert "median of 2 seeds" in ax.figure.legends[0].get_title().get_text()
     lines = {line.get_label(): line.get_ydata() for line in ax.lines}
     assert lines["ours"] == pytest.approx([1.5e-8, 1.5e-8]) and lines["three terms"][0] == pytest.approx(0.15)
 

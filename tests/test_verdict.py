@@ -229,7 +229,7 @@ def test_gflops_must_agree_to_the_printed_digits(tmp_path, gflops, expected):
 
 def test_all_baselines_must_be_measured_before_their_gflops_are_reproduced(tmp_path):
     theirs = pd.read_csv(paths.PUBLISHED / "table9.csv")
-    rows = [compute(row.key, "table", 1, gflops_profiler=row.gflops) for row in theirs.itertuples()
+    rows = [compute(row.key, "deployed", 1, gflops_profiler=row.gflops) for row in theirs.itertuples()
             if row.key != "full_framework"]
     assert decided(folder(tmp_path, compute=rows), "baseline_gflops").verdict == "reproduced"
     assert decided(folder(tmp_path, compute=rows[1:]), "baseline_gflops").verdict == "not tested here"
@@ -244,7 +244,7 @@ def test_sizes_are_compared_as_ratios_of_counts_and_of_files(tmp_path):
     framework = [compute("full_framework", "training_graph", 122458), compute("student", "deployed", 96007)]
     for count, expected in ((2870812, "reproduced"), (122458 * 15.1, "reproduced"), (122458 * 14.9, "not reproduced"),
                             (122458 * 25.1, "not reproduced")):
-        rows = [*framework, compute("ffa_net", "table", count, size_mb=11.1), compute("gcanet", "table", 7.3 * 96007)]
+        rows = [*framework, compute("ffa_net", "deployed", count, size_mb=11.1), compute("gcanet", "deployed", 7.3 * 96007)]
         row = decided(folder(tmp_path, compute=rows), "about_20x_smaller")
         assert (row.verdict, row.ours) == (expected, pytest.approx(count / 122458))
         assert "11.100 / 0.600 MB = 18.5" in row.why and "quality is comparable is not tested" in row.why
@@ -308,7 +308,7 @@ def test_latency_counts_only_on_the_papers_gpu(tmp_path):
 
 def test_a_fixed_budget_means_like_computing(tmp_path):
     for gflops, expected in ((1.5, "reproduced"), (1600.0, "not reproduced")):
-        rows = [compute("aod_net", "deployed", 1761), compute("ffa_net", "table", 2870812, gflops=gflops)]
+        rows = [compute("aod_net", "deployed", 1761), compute("ffa_net", "deployed", 2870812, gflops=gflops)]
         assert decided(folder(tmp_path, compute=rows), "fixed_compute_budget").verdict == expected
 
 
