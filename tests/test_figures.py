@@ -42,11 +42,6 @@ def table5():
         "psnr_high": [18.5, np.nan, np.nan, np.nan]})
 
 
-def ablation():
-    return pd.DataFrame({"w": ["0.25", "0.50"], "psnr": [22.0, 22.5], "low": [21.5, np.nan],
-                         "high": [22.5, np.nan], "published": [32.14, 31.9]})
-
-
 TABLE_FIGURES = {
     "scores_by_label": (lambda t: figures.scores_by_label(t), scores),
     "pareto": (lambda t: figures.pareto(t), table5),
