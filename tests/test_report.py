@@ -191,3 +191,26 @@ def test_no_torch_is_needed(make):
     code = ("import sys; from pathlib import Path; from dehazelib import report\n"
             f"report.block(Path({str(make())!r}))\nassert 'torch' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, check=True)
+
+
+def test_the_teacher_stands_beside_resizing_and_the_prior_beside_the_student(make):
+    names = {"dsc_mc_fsrcnn": 39.0, "bicubic": 44.0, "bilinear": np.inf}
+    labels = {f"{name}-upsampled": psnr for name, psnr in names.items()} | {"dark_channel_prior": 19.0}
+    scores = [row for label, psnr in labels.items() for row in scores_of(label, [[psnr] * 3])]
+    runs = runs_of("dsc_mc_fsrcnn-upsampled", 1, steps=2000, batch=4) + [
+        row for label in labels if label != "dsc_mc_fsrcnn-upsampled" for row in runs_of(label, 1, training_images=np.nan)]
+    text = report.block(make(runs=runs, scores=scores))
+    line = point(text, "The teacher")
+    assert "saw 8,000 windows and doubles images at 39.00 dB; bicubic resizing does so at 44.00, bilinear at inf" in line
+    assert "The dark channel prior, which needs no training, scores 19.00 dB, SSIM 0.8000." in point(text, "How sure")
+
+
+def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if_it_is(make, monkeypatch):
+    rows = [row for label in ("longest-student", "longest-framework") for row in runs_of(label, 1, steps=500, batch=2)]
+    scores = scores_of("longest-student", [[20.0, 21.0, 22.0]]) + scores_of("longest-framework", [[20.5, 21.5, 22.5]])
+    folder = make(runs=rows, scores=scores)
+    line = point(report.block(folder), "The student's longest run")
+    assert "with the module as released: 21.50 dB, a difference of +0.500 [+0.500, +0.500]" in line
+    assert "ships" not in line
+    monkeypatch.setattr(report, "_ships", lambda study: True)
+    assert "Its weights are those that dehazelib ships." in point(report.block(folder), "The student's longest run")
