@@ -88,7 +88,7 @@ def block(folder: Path) -> str:
     """
     study, claims, place = _study(folder), verdict.verdicts(folder), f"results/{folder.name}"
     shown = claims.set_index("id", drop=False).loc[HEADLINE]
-    points = [_gain(study), *_teacher(study), *_longest(study), _certainty(study), _budget(study)]
+    points = [_gain(study), *_teacher(study), *_longest(study), *_error(study), _certainty(study), _budget(study)]
     if (folder / "tables" / "forensics.md").exists():
         points.append("**Without training.** What Table 9 counts, what the 920x1240 target is, how little the module "
                       f"pushes: [computed from the printed numbers and the networks]({place}/tables/forensics.md).")
@@ -121,7 +121,7 @@ charts made from them, and in `{folder.name}/runs/` each run's options, learning
 {_list([_budget(study), _provenance(study)])}
 ## What it shows
 
-{_list([_gain(study), *_teacher(study), *_longest(study), _certainty(study)])}
+{_list([_gain(study), *_teacher(study), *_longest(study), *_error(study), _certainty(study)])}
 Of the paper's {len(claims)} claims {_counts(claims)}. Those decided:
 
 {_table(CLAIM, map(_claim, decided.itertuples()))}
@@ -166,6 +166,17 @@ def _longest(study: Measured) -> list[str]:
                  f"{_interval(*study.difference(guided, alone), '+z.3f')} over the images; one run each, so nothing is "
                  "said of other seeds.")
     return [text]
+
+
+def _error(study: Measured) -> list[str]:
+    """Returns a sentence on where the longest run's error lies, if its outputs were scored block by block."""
+    rows = study.protocols[(study.protocols.label == LONGEST[0]) & (study.protocols.test_set == study.main)]
+    psnr = rows.groupby("protocol").value.mean()
+    if "psnr_rgb_details" not in psnr:
+        return []
+    return [f"**Where its error lies.** On {rows.image.nunique()} pairs it scores {psnr['psnr_rgb']:.2f} dB; with the mean "
+            f"colour of the image made right {psnr['psnr_rgb_offset']:.2f}, with that of every 20x20 block "
+            f"{psnr['psnr_rgb_details']:.2f}: how much haze there is, and not detail, is what it gets wrong."]
 
 
 def _certainty(study: Measured) -> str:

@@ -214,3 +214,14 @@ def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if
     assert "ships" not in line
     monkeypatch.setattr(report, "_ships", lambda study: True)
     assert "Its weights are those that dehazelib ships." in point(report.block(folder), "The student's longest run")
+
+
+def test_where_the_error_lies_follows_from_the_protocols(make):
+    folder = make()
+    assert "Where its error lies" not in report.block(folder)
+    rows = [{"run": "r", "label": "longest-student", "seed": 0, "test_set": "sots_indoor", "image": f"{image}_1",
+             "protocol": name, "value": value + image}
+            for image in (0, 1) for name, value in (("psnr_rgb", 20.0), ("psnr_rgb_offset", 25.0), ("psnr_rgb_details", 33.0))]
+    pd.DataFrame(rows).to_csv(folder / "protocols.csv", index=False)
+    line = point(report.block(folder), "Where its error lies")
+    assert "On 2 pairs it scores 20.50 dB" in line and "25.50, with that of every 20x20 block 33.50" in line
