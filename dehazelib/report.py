@@ -176,7 +176,7 @@ def _error(study: Measured) -> list[str]:
         return []
     return [f"**Where its error lies.** On {rows.image.nunique()} pairs it scores {psnr['psnr_rgb']:.2f} dB; with the mean "
             f"colour of the image made right {psnr['psnr_rgb_offset']:.2f}, with that of every 20x20 block "
-            f"{psnr['psnr_rgb_details']:.2f}: how much haze there is, and not detail, is what it gets wrong."]
+            f"{psnr['psnr_rgb_details']:.2f}. The gap is haze left or taken in excess; what remains is detail."]
 
 
 def _certainty(study: Measured) -> str:
