@@ -196,9 +196,9 @@ def _teacher(study: Measured) -> list[str]:
     if not study.has(label):
         return []
     psnr = {name: study.summary(f"{name}-upsampled").get("psnr_rgb", np.nan) for name in (TEACHER, "bicubic", "bilinear")}
+    bilinear = f"at {psnr['bilinear']:.2f}" if np.isfinite(psnr["bilinear"]) else "without error, since the target is made so"
     return [f"**The teacher** of all frameworks saw {study.training_images(label):,.0f} windows and doubles images at "
-            f"{psnr[TEACHER]:.2f} dB; bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear at {psnr['bilinear']:.2f} "
-            "(inf: the target is made that way)."]
+            f"{psnr[TEACHER]:.2f} dB; bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear {bilinear}."]
 
 
 def _budget(study: Measured) -> str:

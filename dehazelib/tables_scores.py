@@ -108,9 +108,9 @@ def selection(study: Measured) -> pd.DataFrame:
 
 def search(study: Measured) -> pd.DataFrame:
     """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
-    scenes. No test image had a part in it, nor in the choice of the longest run (longest-student, longest-framework and their phases)."""
+    scenes. No test image had a part in it, nor in the choice of the longest run (longest-student and its phases)."""
     columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
-    runs = study.runs[study.runs.label.str.startswith((SEARCH, *LONGEST)) | (study.runs.label == "student")]
+    runs = study.runs[study.runs.label.str.startswith((SEARCH, LONGEST[0])) | (study.runs.label == "student")]
     if runs.empty:
         return _frame([{"label": "student", "status": "not run"}], columns)
     rows = []
