@@ -157,8 +157,9 @@ def _longest(study: Measured) -> list[str]:
     alone, guided = LONGEST
     if not study.has(alone):
         return []
-    ours = study.summary(alone)
-    text = (f"**The student's longest run**, alone, saw {_share(study, alone, 'images')}, and scores "
+    ours, reduced = study.summary(alone), study.phases(alone)["reduce"].astype(int).tolist()
+    what = "images" + f", reduced {', then '.join(map(str, reduced))} times" * (max(reduced) > 1)
+    text = (f"**The student's longest run**, alone, saw {_share(study, alone, what)}, and scores "
             f"{ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} "
             f"{TEST[study.main]}." + " Its weights are those that dehazelib ships." * _ships(study))
     if study.has(guided):

@@ -109,10 +109,10 @@ def test_certainty_names_images_seeds_and_the_hazy_input(make):
 
 
 def test_the_longest_run_counts_the_images_of_all_its_phases(make):
-    first = runs_of("longest-student-phase1", 1, steps=1000, batch=2)
+    first = runs_of("longest-student-phase1", 1, steps=1000, batch=2, reduce=8)
     last = runs_of("longest-student", 1, steps=500, batch=2, start="longest-student-phase1-s0")
     text = report.block(make(runs=first + last, scores=scores_of("longest-student", [[20.0, 21.0, 22.0]])))
-    assert "saw 3,000 images: 0.11 %" in point(text, "The student's longest run") and "scores 21.00 dB" in text
+    assert "saw 3,000 images, reduced 8, then 4 times: 0.11 %" in point(text, "The student's longest run") and "scores 21.00 dB" in text
     assert not report._longest(report.Measured(make("other-nyu")))
 
 
