@@ -64,13 +64,18 @@ def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str,
                     ) -> tuple[float, float, float]:
     """Returns (difference, low, high): that of `paired_bootstrap`, and the wider of two 95 % intervals.
 
-    The bootstrap knows that images are few; Student's t over the differences of single seeds (where both have the same
-    two or more seeds) knows that seeds are few, where resampling them makes intervals too narrow. Arguments and errors
-    are those of `paired_bootstrap`.
+    The bootstrap knows that images are few; Student's t over the differences of single seeds knows that seeds are few,
+    where resampling them makes intervals too narrow. If two or more seeds are common to a and b, only those are compared:
+    they share initial weights and the order of the data. Otherwise there is no t, and the interval is the bootstrap's.
+    Arguments and errors are those of `paired_bootstrap`.
     """
+    shared = set(scores_a.seed) & set(scores_b.seed)
+    if len(shared) < 2:
+        return paired_bootstrap(scores_a, scores_b, metric, rng)
+    scores_a, scores_b = (scores[scores.seed.isin(shared)] for scores in (scores_a, scores_b))
     difference, low, high = paired_bootstrap(scores_a, scores_b, metric, rng)
     a, b = (_seeds_by_images(scores, metric) for scores in (scores_a, scores_b))
-    if len(a) > 1 and a.index.equals(b.index) and np.isfinite(low):
+    if np.isfinite(low):
         common = a.columns.intersection(b.columns)
         _, t_low, t_high = mean_interval((a[common] - b[common]).mean(axis=1))
         low, high = min(low, t_low), max(high, t_high)

@@ -136,3 +136,11 @@ def test_with_one_seed_or_unlike_seeds_a_paired_interval_is_the_bootstraps():
     a, b = scores([[20.0, 21.0, 23.0]]), scores([[19.0, 20.5, 21.0]])
     expected = paired_bootstrap(a, b, "psnr_rgb", np.random.default_rng(0))
     assert paired_interval(a, b, "psnr_rgb", np.random.default_rng(0)) == expected
+
+
+def test_a_paired_interval_compares_the_seeds_that_both_have():
+    a = scores([[20.0, 21.0], [22.0, 23.0], [90.0, 90.0]])
+    b = scores([[19.0, 20.0], [20.0, 21.0]])
+    difference, low, high = paired_interval(a, b, "psnr_rgb", np.random.default_rng(0))
+    assert difference == pytest.approx(1.5)  # of seeds 0 and 1, by 1 and 2
+    assert (low, high) == pytest.approx((1.5 - 6.353, 1.5 + 6.353), abs=1e-3)  # Student's t, one degree of freedom

@@ -87,12 +87,12 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
 
 
 def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5,
-        seconds: float = 20.0, data: str | None = None, images: int = 8, photo: tuple[int, int] = PHOTO) -> pd.DataFrame:
+        seconds: float = 20.0, data: str | None = None, images: int = 6, photo: tuple[int, int] = PHOTO) -> pd.DataFrame:
     """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
 
     Keeps all repeats in results/benchmarks/inference.csv, the change of PSNR on single images in inference_accuracy.csv,
     and the peak memory of a fresh process that dehazes a photograph of size `photo` in inference_memory.csv. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32 and
-    the runtime that was quickest at the first; one that takes longer than `seconds` is timed once.
+    the runtime that was quickest at the first; one that takes longer than half of `seconds` is timed once.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
     rooms.
@@ -134,7 +134,7 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
         for name in calls:
             if name.startswith("torch.compile"):
                 calls[name]()  # compiles now, which would count as a slow first run
-        rows = timing.compare(calls, repeats, seconds, device)
+        rows = timing.compare(calls, repeats, seconds / 2 if parts else seconds, device)
         parts.append(rows.assign(device=device, height=height, width=width))
     return pd.concat(parts, ignore_index=True)
 

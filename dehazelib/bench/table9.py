@@ -14,6 +14,7 @@ from dehazelib.networks import CATALOGUE
 
 GRAPH = "full_framework"  # student, teacher and affinity module together, as the paper measured "Ours"
 KEY = ["name", "form", "device", "processor", "threads", "height", "width"]
+ALL = [name for name, entry in CATALOGUE.items() if entry.role != "control" and name != "zid_oracle"]  # that is ZID again
 SMALL = 64  # pixels, of the warm-up before memory is measured
 
 
@@ -25,7 +26,7 @@ def measure(names: list[str], size: tuple[int, int] = SIZE, seconds: float = 10.
     than `seconds` is timed once, as the column `repeats` says. Memory is what one image needs beside the weights, on
     the CPU in a fresh process per network. ZID is measured for one of its steps. Raises ValueError for an unknown name.
     """
-    names = [GRAPH, *(CATALOGUE if names == ["all"] else names)]
+    names = [GRAPH, *(ALL if names == ["all"] else names)]
     if unknown := [name for name in names if name not in CATALOGUE and name != GRAPH]:
         raise ValueError(f"No network {unknown[0]!r} to measure. The catalogue has: {', '.join(CATALOGUE)}; or all.")
     built = {name: network(name) for name in names}
@@ -50,7 +51,7 @@ def measure(names: list[str], size: tuple[int, int] = SIZE, seconds: float = 10.
 def obtain(names: list[str], file: Path) -> pd.DataFrame:
     """Returns the rows of these networks on this machine, measuring only those that the file lacks; the file then holds
     them beside other machines' rows. Remove rows from the file to have them measured again."""
-    wanted = {GRAPH, *(CATALOGUE if names == ["all"] else names)}
+    wanted = {GRAPH, *(ALL if names == ["all"] else names)}
     devices = {_machine(device)["device"] for device in ["cpu"] + ["cuda"] * torch.cuda.is_available()}
 
     def here(rows: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +63,7 @@ def obtain(names: list[str], file: Path) -> pd.DataFrame:
     have = set() if known is None else {name for name, of in known.groupby("name") if set(of.device) >= devices}
     if not wanted - have:
         return known
-    missing = [name for name in (CATALOGUE if names == ["all"] else names) if name not in have]
+    missing = [name for name in (ALL if names == ["all"] else names) if name not in have]
     return here(keep(measure(missing), file))
 
 

@@ -21,20 +21,21 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
 
     Every method runs once to warm up; then each repeat runs all methods in turn, so that whatever else slows the
     machine slows them alike. After three repeats no new one begins once `seconds` are spent; a method whose warm-up
-    alone took longer than that is timed in the first repeat only.
+    alone took longer than that is not run again: its warm-up is its one repeat.
     methods: name -> function without arguments. device: "cuda" waits for the GPU before and after each call.
     Raises ValueError without methods or repeats.
     """
     if not methods or repeats < 1:
         raise ValueError(f"compare needs methods and at least one repeat, not {len(methods)} and {repeats}.")
     began = time.perf_counter()
-    slow = {name for name, run in methods.items() if milliseconds(run, device) > seconds * 1e3}
-    rows = []
+    first = {name: milliseconds(run, device) for name, run in methods.items()}
+    slow = {name: ms for name, ms in first.items() if ms > seconds * 1e3}
+    rows = [{"method": name, "repeat": 0, "ms": ms} for name, ms in slow.items()]
     for repeat in range(repeats):
         if repeat >= LEAST and time.perf_counter() - began > seconds:
             break
         rows += [{"method": name, "repeat": repeat, "ms": milliseconds(run, device)}
-                 for name, run in methods.items() if not (repeat and name in slow)]
+                 for name, run in methods.items() if name not in slow]
     return pd.DataFrame(rows, columns=MEASURED)
 
 
