@@ -127,16 +127,18 @@ def name_line(ax: Axes, name: str, y: float) -> None:
                 textcoords="offset points")
 
 
-def name_points(fig: Figure, ax: Axes, names: pd.Series, xs: pd.Series, ys: pd.Series, reach: np.ndarray) -> None:
+def name_points(fig: Figure, ax: Axes, names: pd.Series, xs: pd.Series, ys: pd.Series, reach: np.ndarray,
+                line: np.ndarray = np.empty((0, 2))) -> None:
     """Writes each name at the first place beside its point that is free of points, whiskers and names, with a thin
     line to the point if it stands apart. Call it last: what moves the axes later moves the names onto other things.
 
-    reach: of the points' whiskers, down and up (2, n), as `whiskers` returns.
+    reach: of the points' whiskers, down and up (2, n), as `whiskers` returns. line: more points to keep free, (n, 2).
     """
     fig.draw_without_rendering()
     renderer, inside = fig.canvas.get_renderer(), ax.get_window_extent()
     lows, highs = (ax.transData.transform(np.column_stack([xs, y])) for y in (ys - reach[0], ys + reach[1]))
     taken = [(a[0] - 7, a[1] - 7, b[0] + 7, b[1] + 7) for a, b in zip(lows, highs)]  # left, bottom, right, top
+    taken += [(x, y, x, y) for x, y in ax.transData.transform(line)]
     taken += [tuple(note.get_window_extent(renderer).extents) for note in ax.texts]
     places = [(dx, dy, side) for rise in range(0, 100, 9)
               for dy in (rise, -rise) for dx, side in ((8, "left"), (-8, "right"))]

@@ -64,8 +64,8 @@ def roofline(rows: pd.DataFrame) -> Figure:
                for part in (0.01, 0.1, 0.4)]
     handles.append(Line2D([], [], ls="", marker="D", color="#333333", mfc="white", mew=1.4, label="probe of the roof"))
     legend(fig, handles, "% and area of a dot: share of the time of one pass, all layers of a kind together", columns=4)
-    for ax, (names, x, y) in zip(axes.flat, points):
-        name_points(fig, ax, names, x, y, np.zeros((2, len(names))))
+    for ax, (names, x, y, roof) in zip(axes.flat, points):
+        name_points(fig, ax, names, x, y, np.zeros((2, len(names))), roof)
     return fig
 
 
@@ -153,7 +153,7 @@ def _latency_panel(ax: Axes, table: pd.DataFrame, title: str, hollow: bool) -> p
 
 
 def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str) -> tuple:
-    """Draws roof, probes and layers; returns what the layers' names need: names, x, y."""
+    """Draws roof, probes and layers; returns what the layers' names need: names, x, y, and points of the roof."""
     probes, layers = (rows[rows.kind == kind].groupby("name") for kind in ("probe", "layer"))
     fastest = probes[["gflop", "mb", "ms"]].min()
     bandwidth = fastest.mb["memory"] / fastest.ms["memory"]  # GB/s
@@ -165,7 +165,8 @@ def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str) -> tuple:
     intensity, attained = table.gflop / table.mb * 1e3, table.gflop / table.ms * 1e3
     ridge = peaks.max() / bandwidth  # FLOP per byte where memory stops being the limit
     reach = np.geomspace(min(intensity.min(), ridge / 10) / 2, max(intensity.max(), probed.max(), ridge) * 2, 200)
-    ax.plot(reach, np.minimum(reach * bandwidth, peaks.max()), color="#333333", lw=1.8)
+    roof = np.column_stack([reach, np.minimum(reach * bandwidth, peaks.max())])
+    ax.plot(*roof.T, color="#333333", lw=1.8)
     ax.annotate(f"memory: {bandwidth:,.0f} GB/s", (ridge / 3, peaks.max() / 3), (-8, 0), ha="right", size=9,
                 textcoords="offset points")
     ax.scatter(intensity, attained, s=_area(share), color="C0", alpha=0.65, edgecolor="white", zorder=3)
@@ -173,10 +174,10 @@ def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str) -> tuple:
     ax.set(xscale="log", yscale="log", title=f"{machine}: where the student's time goes",
            xlabel="arithmetic intensity (FLOP per byte)", ylabel="attained GFLOP/s")
     ax.margins(0.08, 0.12)
-    for name, rise, side in zip(peaks.sort_values().index, (-9, 9), ("top", "bottom")):
+    for name, rise, side in zip(peaks.sort_values().index, (-24, 9), ("top", "bottom")):
         ax.annotate(f"{name}: {peaks[name]:,.0f} GFLOP/s", (probed[name], peaks[name]), (0, rise), va=side, size=9,
                     ha="center", textcoords="offset points")
-    return [f" {name}: {part:.0%} " for name, part in share.items()], intensity, attained
+    return [f" {name}: {part:.0%} " for name, part in share.items()], intensity, attained, roof
 
 
 def _area(share):
