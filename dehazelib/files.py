@@ -35,7 +35,7 @@ def held(path: Path, what: str) -> Iterator[None]:
     """Holds the lock of a file, made if it is absent; waits while another process holds it, and says so.
 
     what: names in that line what the lock is of. A process that ends, however it ends, lets go of its locks. Where the
-    system or the file's disk knows no locks, nothing is held.
+    system knows no locks nothing is held; where the file's disk does not, as on some clusters, a line says so.
     """
     if fcntl is None:
         yield
@@ -47,7 +47,7 @@ def held(path: Path, what: str) -> Iterator[None]:
             print(f"{what}: another process works on it; waiting for it.", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
-            pass  # a disk without locks, as some clusters have
+            print(f"{what}: the disk of {path} knows no locks; let no second process work on it.", file=sys.stderr, flush=True)
         try:
             yield
         finally:

@@ -57,13 +57,14 @@ def test_a_lock_is_waited_for_until_its_process_ends(tmp_path, capfd):
     assert "waiting" not in capfd.readouterr().err
 
 
-def test_a_disk_without_locks_stops_nobody(tmp_path, monkeypatch):
+def test_a_disk_without_locks_stops_nobody_and_is_told(tmp_path, monkeypatch, capsys):
     def refused(*_):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(files.fcntl, "flock", refused)
     with held(tmp_path / "lock", "the run"):
         pass
+    assert "the run: the disk of" in capsys.readouterr().err
     monkeypatch.setattr(files, "fcntl", None)
     with held(tmp_path / "lock", "the run"):
         pass
