@@ -287,6 +287,14 @@ def test_each_group_of_an_objective_trains_its_own_parameters(case):
             assert all(parameter.grad is None for parameter in groups[0])
 
 
+@pytest.mark.parametrize("case", ADVERSARIAL)
+def test_an_adversarial_objective_takes_images_of_any_size(case):
+    objective = own_objective(case)
+    hazy, clear = (images[..., 1:] for images in pair(objective.network, side=70))  # 70 x 69
+    for group in range(len(objective.groups())):
+        assert objective(group, hazy, clear).isfinite()
+
+
 @pytest.mark.parametrize("name", [name for name in EXPECTED if hasattr(CATALOGUE[name].builder, "RECIPE")])
 def test_the_recipe_of_the_authors_names_an_objective_exactly_where_the_catalogue_has_one(name):
     entry = CATALOGUE[name]

@@ -144,8 +144,7 @@ class CycleDehaze(nn.Module):
         if self.pyramid:
             return with_details_of(hazy, self.translate(resize(hazy, (SIDE, SIDE))))
         height, width = hazy.shape[-2:]
-        padded = F.pad(hazy, (0, -width % 4, 0, -height % 4), mode="reflect")
-        return self.translate(padded)[..., :height, :width]
+        return self.translate(padded(hazy))[..., :height, :width]
 
     def translate(self, hazy: Tensor) -> Tensor:
         """Returns the generator's image, both (B, 3, H, W) in [0, 1] with H and W multiples of 4."""
@@ -162,13 +161,20 @@ class CycleDehaze(nn.Module):
         return (dehazed + 1) / 2, self.discriminator(dehazed)
 
 
+def padded(images: Tensor) -> Tensor:
+    """(B, 3, H, W) images, reflected at their right and lower edges to the next multiples of 4 in height and width."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % 4, 0, -height % 4), mode="reflect")
+
+
 class CycleDehazeObjective(Objective):
     """Least-squares GAN + cycle consistency, for the network and a second generator that adds haze.
 
     Group 0: both generators; group 1: both discriminators. Unpaired within the batch: the clear images are
     rolled by one, so in a batch of two or more no hazy image meets its own clear image (a batch of one stays
     paired; the loss itself never compares a pair). Left out of the authors' training: the VGG-16 perceptual
-    term (weight 0.5e-5) and the pool of 50 earlier images for the discriminators. H and W multiples of 4.
+    term (weight 0.5e-5) and the pool of 50 earlier images for the discriminators. Images of any size are padded to
+    multiples of 4, which the generators keep.
     Source: Engin et al., CVPRW 2018, equations (1) to (4), labels and weights from its repository.
     """
 
@@ -187,7 +193,7 @@ class CycleDehazeObjective(Objective):
         return [generators, [*self.clear_score.parameters(), *self.hazy_score.parameters()]]
 
     def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
-        hazy, clear = 2 * inputs - 1, 2 * target.roll(1, 0) - 1  # (B, 3, H, W) in [-1, 1], unpaired
+        hazy, clear = (2 * padded(images) - 1 for images in (inputs, target.roll(1, 0)))  # (B, 3, H, W) in [-1, 1], unpaired
         if group == 0:
             return self.generator_loss(hazy, clear)
         with torch.no_grad():
