@@ -9,11 +9,12 @@ At 460x620 pixels pooled by 4, N = 17,825 and one such matrix fills 1.27 GB, so 
 
 The squared differences then add up from K x K products alone. The absolute differences and the
 Kullback-Leibler divergence need every entry: one pass over tiles of rows yields the loss and its gradient,
-in memory linear in N.
+in memory linear in N. On CUDA the kernels of affinity_fused.py can take the place of the tiles.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 DISTANCES = ("l2_norm", "l2", "l1", "kl")
+ENTRYWISE = ("l1", "kl")  # those that need every entry of H and C
 
 
 def affinity_loss(
@@ -31,12 +33,13 @@ def affinity_loss(
     distance: str = "l2_norm",
     pool: float = 0.25,
     input_size: tuple[int, int] | None = None,
+    fused: bool = False,
 ) -> Tensor:
     """Scalar loss between the affinities of two feature maps, both pooled to the same grid.
 
     student: (B, C, H, W), features of the hazy image; receives the gradient.
     teacher: (B, D, H2, W2), features of the clear image, detached; its size may be any multiple of the grid.
-    distance: one of DISTANCES, see `affinity_distance`.
+    distance, fused: see `affinity_distance`.
     pool: grid size relative to the input image, in (0, 1].
     input_size: (height, width) of the input image in pixels; default: the student map's size.
     Raises ValueError when a map cannot be pooled to the grid or the batches differ.
@@ -49,7 +52,7 @@ def affinity_loss(
     rows, columns = (math.floor(side * pool + 1e-9) for side in (height, width))  # 0.29 * 100 is 28.999...
     dtype = _working_dtype(student, teacher)
     student, teacher = (pooled(features.to(dtype), (rows, columns)) for features in (student, teacher))
-    return affinity_distance(student, teacher, distance)
+    return affinity_distance(student, teacher, distance, fused=fused)
 
 
 def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -76,7 +79,7 @@ def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def affinity_distance(
-    student: Tensor, teacher: Tensor, distance: str, *, tile_elements: int = 2**21
+    student: Tensor, teacher: Tensor, distance: str, *, tile_elements: int = 2**21, fused: bool = False
 ) -> Tensor:
     """Scalar distance between H = student^T student and C = teacher^T teacher, without forming either.
 
@@ -94,8 +97,10 @@ def affinity_distance(
                          A float32 value is good to about 1e-7 absolute, its gradient to 1e-6 relative.
     tile_elements: entries in each of the tiles "l1" (two) and "kl" (three) work in; changes speed and memory
     only.
-    Raises ValueError for an unknown distance, shapes that do not match, or a teacher that requires a
-    gradient.
+    fused: compute "l1" and "kl" by the Triton kernels of affinity_fused.py instead of tiles; the others are the
+    same either way.
+    Raises ValueError for an unknown distance, shapes that do not match, a teacher that requires a gradient, or
+    features that the fused kernels do not take; RuntimeError where they do not run.
     Source: equations (9)-(12); "l2_norm": the authors' released feature affinity module.
     """
     _check(student, teacher, distance, tile_elements)
@@ -104,10 +109,10 @@ def affinity_distance(
     with torch.autocast(student.device.type, enabled=False):
         if distance in ("l2_norm", "l2"):
             return _l2(student, teacher, distance).to(dtype)
-        one_pass = {"l1": _l1_pass, "kl": _kl_pass}[distance]
+        one_pass = _fused_pass(distance, student) if fused else _tiled_pass(distance, student, tile_elements)
         if torch.is_grad_enabled() and student.requires_grad:
-            return _OnePass.apply(student, teacher, one_pass, tile_elements)
-        return _over_images(one_pass, student, teacher, tile_elements, with_gradient=False)[0]
+            return _OnePass.apply(student, teacher, one_pass)
+        return _over_images(one_pass, student, teacher, with_gradient=False)[0]
 
 
 def affinity_distance_reference(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
@@ -190,12 +195,24 @@ def _l2(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
     return torch.where(nonzero, squares, 1.0).sqrt() * nonzero / pixels**2
 
 
+def _tiled_pass(distance: str, student: Tensor, tile_elements: int):
+    rows = max(1, min(tile_elements // student.shape[2], student.shape[2]))
+    return functools.partial({"l1": _l1_pass, "kl": _kl_pass}[distance], rows=rows)
+
+
+def _fused_pass(distance: str, student: Tensor):
+    from dehazelib import affinity_fused  # here: Triton is for Linux only
+
+    affinity_fused.check(student)
+    return {"l1": affinity_fused.l1_pass, "kl": affinity_fused.kl_pass}[distance]
+
+
 class _OnePass(torch.autograd.Function):
-    """The distance of a tiled pass, which has computed the gradient as well (no second derivative)."""
+    """The distance of a pass over all entries, which has computed the gradient as well (no second derivative)."""
 
     @staticmethod
-    def forward(ctx, student, teacher, one_pass, tile_elements):
-        loss, gradient = _over_images(one_pass, student, teacher, tile_elements, with_gradient=True)
+    def forward(ctx, student, teacher, one_pass):
+        loss, gradient = _over_images(one_pass, student, teacher, with_gradient=True)
         ctx.save_for_backward(gradient)
         return loss
 
@@ -203,23 +220,22 @@ class _OnePass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, upstream):
         (gradient,) = ctx.saved_tensors
-        return upstream * gradient, None, None, None
+        return upstream * gradient, None, None
 
 
-def _over_images(one_pass, student, teacher, tile_elements, with_gradient) -> tuple[Tensor, Tensor | None]:
+def _over_images(one_pass, student, teacher, with_gradient) -> tuple[Tensor, Tensor | None]:
     """Mean distance over the batch, and its gradient with respect to the student (B, C, N) or None."""
     student = student.detach()
     total, difference = (part.to(student.dtype) for part in _sum_and_difference(student, teacher.detach()))
     left = torch.cat([total, difference], 1).mT / 2  # (B, N, 2K)
     right = torch.cat([difference, total], 1)  # (B, 2K, N)
-    rows = max(1, min(tile_elements // student.shape[2], student.shape[2]))
-    images = [one_pass(*image, rows, with_gradient) for image in zip(student, left, right, strict=True)]
+    images = [one_pass(*image, with_gradient=with_gradient) for image in zip(student, left, right, strict=True)]
     losses, gradients = zip(*images, strict=True)
     loss = torch.stack(losses).mean().to(student.dtype)
     return loss, torch.stack(gradients) / len(images) if with_gradient else None
 
 
-def _l1_pass(student: Tensor, left: Tensor, right: Tensor, rows: int, with_gradient: bool):
+def _l1_pass(student: Tensor, left: Tensor, right: Tensor, *, rows: int, with_gradient: bool):
     """Mean |H - C| of one image and its gradient (C, N). left @ right = H - C; by symmetry half is enough."""
     pixels = student.shape[1]
     difference_buffer, magnitude_buffer = student.new_empty(2, rows * pixels)
@@ -241,7 +257,7 @@ def _l1_pass(student: Tensor, left: Tensor, right: Tensor, rows: int, with_gradi
     return loss / pixels**2, gradient * (2 / pixels**2)
 
 
-def _kl_pass(student: Tensor, left: Tensor, right: Tensor, rows: int, with_gradient: bool):
+def _kl_pass(student: Tensor, left: Tensor, right: Tensor, *, rows: int, with_gradient: bool):
     """Mean row-wise KL(softmax H || softmax C) of one image and its gradient (C, N). left @ right = H - C.
 
     With P the softmax of a row of H and m = sum P (H - C):  KL = m + logsumexp C - logsumexp H,

@@ -1,12 +1,15 @@
-"""The fastest way to run a training step on this machine: memory layout and compilation, timed once and remembered."""
+"""The fastest way to run a training step on this machine: memory layout, compilation and the affinity loss's kernels,
+timed once and remembered."""
 
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from dehazelib import paths, provenance
+from dehazelib.affinity import ENTRYWISE
 from dehazelib.files import held, write_text
 from dehazelib.spec import Spec
 
@@ -17,6 +20,7 @@ class Tuning:
 
     channels_last: bool
     compiled: str = ""  # a mode of torch.compile: default, or reduce-overhead, which records CUDA graphs; empty: eager
+    fused_affinity: bool = False  # the affinity loss by Triton kernels; otherwise in tiles
 
 
 def candidates(spec: Spec) -> dict[str, Tuning]:
@@ -25,6 +29,8 @@ def candidates(spec: Spec) -> dict[str, Tuning]:
     tunings = {"contiguous": Tuning(False), "channels last": Tuning(True), "compiled": Tuning(True, "default")}
     if spec.features == "none" and spec.loss != "objective":
         tunings["CUDA graphs"] = Tuning(True, "reduce-overhead")
+    if spec.features != "none" and spec.distance in ENTRYWISE and find_spec("triton"):
+        tunings |= {f"{name}, fused affinity": replace(tuning, fused_affinity=True) for name, tuning in tunings.items()}
     return tunings
 
 

@@ -88,7 +88,7 @@ def affinity_memory(rows: pd.DataFrame) -> Figure:
         of_distance = positive[positive.distance == distance]
         for method in sorted(of_distance.method.unique(), key=lambda method: method == "N x N"):
             part, literal = of_distance[of_distance.method == method], method == "N x N"
-            ax.plot(part.pixels, part.extra_mb, "s-" if literal else "o-", color=f"C{i}", ms=7, mew=1.6,
+            ax.plot(part.pixels, part.extra_mb, {"N x N": "s-", "fused": "^:"}.get(method, "o-"), color=f"C{i}", ms=7, mew=1.6,
                     lw=1 if literal else 1.8, mfc="white" if literal else f"C{i}", label=f"{name}, {method}")
             if literal:
                 reach = np.geomspace(part.pixels.iloc[-1], rows.pixels.max())

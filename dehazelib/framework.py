@@ -19,7 +19,7 @@ class Framework(Objective):
     features: "outputs" compares the two final 3-channel images (as released; works with any network);
       "intermediate" compares three scales, the teacher's first, expanded and output features with the student's groups
       1, 2 and 3, and takes the mean (as described).
-    distance: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term holds
+    distance, fused: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term holds
       this share, ||w g_FA|| / (||g|| + ||w g_FA||), of the gradient norms (exponential mean over measurements).
     teacher_input: "native" feeds the clear image itself (HR teacher), "half" the image at half its size (LR teacher).
     Both gradient norms are measured every MEASURE_EVERY steps, over all of the student's parameters. Where several
@@ -27,7 +27,8 @@ class Framework(Objective):
     """
 
     def __init__(self, network: nn.Module, teacher: nn.Module, *, loss: str = "mse", features: str = "outputs",
-                 distance: str = "l2_norm", weight: float = 0.25, share: float = 0.0, teacher_input: str = "native"):
+                 distance: str = "l2_norm", weight: float = 0.25, share: float = 0.0, teacher_input: str = "native",
+                 fused: bool = False):
         super().__init__(network)
         if not 0 <= share < 1:
             raise ValueError(f"The affinity term's share of the gradient must lie in [0, 1), not {share}.")
@@ -35,7 +36,7 @@ class Framework(Objective):
             raise ValueError(f"No loss {loss!r} for the framework: use one of {', '.join(LOSSES)}.")
         self.teacher = teacher.requires_grad_(False).eval()
         self.loss, self.features, self.distance = LOSSES[loss], features, distance
-        self.share, self.teacher_input = share, teacher_input
+        self.share, self.teacher_input, self.fused = share, teacher_input, fused
         self.register_buffer("weight", torch.tensor(weight))
         self.steps = 0  # counted here, not in the buffer: a GPU would have to be waited for
         self.register_buffer("calls", torch.tensor(0))  # the same, as a checkpoint keeps it
@@ -77,7 +78,7 @@ class Framework(Objective):
                                  "not an interpolation; use features=outputs.")
             matched = list(zip(groups, [*guide_features, guide]))
         size = hazy.shape[-2:]
-        distances = torch.stack([affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size)
+        distances = torch.stack([affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size, fused=self.fused)
                                  for s, t in matched])
         if self.distance == "l2_norm":
             distances = of_all_processes(distances)

@@ -8,6 +8,7 @@ from dehazelib.bench import timing
 from dehazelib.claims import published_images
 
 LITERAL, RELEASED, EAGER = "N x N", "as released", "eager"  # what each benchmark compares with
+FUSED = "fused"  # the affinity loss by Triton kernels; beside it stand the tiles
 NAMES = {"l2_norm": "L2", "l2": "L2 (equation 12)", "l1": "L1", "kl": "KL"}
 LOSS = 0.05  # dB that the quickest runtime may lose
 PIXELS = 17825  # N of a 460x620 image pooled by 4
@@ -64,7 +65,7 @@ def _affinity(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
     for row in timing.summary(rows, LITERAL, by=["distance"]).itertuples():
         ours, literal = (needed.get((row.distance, method)) for method in (row.method, LITERAL))
         if row.method != LITERAL:
-            parts.append(f"{NAMES[row.distance]} {_times(row)} as fast"
+            parts.append(f"{NAMES[row.distance]}{', fused,' * (row.method == FUSED)} {_times(row)} as fast"
                          + (f" with {ours:,.0f} MB instead of {literal:,.0f}" if ours and literal else ""))
     return (f"**Affinity loss** at 460x620 without N x N matrices, forward and backward, against its literal form: "
             f"{'; '.join(parts)}")

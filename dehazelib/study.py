@@ -60,7 +60,7 @@ class Settings:
     num_nodes: int = 1
     workers: int = 0  # data loading processes, where the scenes are not held on the device
     resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
-    autotune: bool = True  # on a GPU, time layouts and compilation before the first run of a kind
+    autotune: bool = True  # on a GPU, time layouts, compilation and kernels before the first run of a kind
 
     def __post_init__(self):
         check(dataclasses.asdict(self), f"profile {self.profile}")

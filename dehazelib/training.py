@@ -50,7 +50,7 @@ class Hardware:
     num_nodes: int = 1
     workers: int = 0  # data loading processes per training process, where the scenes are not held on the device
     resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
-    autotune: bool = True  # on a GPU, time layouts and compilation before the first run of a kind
+    autotune: bool = True  # on a GPU, time layouts, compilation and kernels before the first run of a kind
     checkpoint_seconds: float = float(os.environ.get("DEHAZE_CHECKPOINT_SECONDS", 30))  # at most this much work is lost
 
     @property
@@ -75,7 +75,7 @@ def learning_rate(spec: Spec, step: int) -> float:
     return spec.lr
 
 
-def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None) -> Objective:
+def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None, fused_affinity: bool = False) -> Objective:
     """Returns what a run minimises. Raises ValueError if the affinity module lacks its teacher."""
     if spec.loss == "objective":
         return networks.CATALOGUE[spec.network].objective(network)
@@ -84,7 +84,8 @@ def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None) 
     if teacher is None:
         raise ValueError(f"{spec.id} needs its teacher {spec.teacher}.")
     return Framework(network, teacher, loss=spec.loss, features=spec.features, distance=spec.distance,
-                     weight=spec.affinity_weight, share=spec.affinity_share, teacher_input=spec.teacher_input)
+                     weight=spec.affinity_weight, share=spec.affinity_share, teacher_input=spec.teacher_input,
+                     fused=fused_affinity)
 
 
 def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware(),
@@ -159,7 +160,7 @@ class _State:
         if tuning.compiled:
             torch._functorch.config.donated_buffer = False  # the framework goes back through a step's graph twice
             network.compile(mode=tuning.compiled)
-        whole = objective(spec, network, teacher)
+        whole = objective(spec, network, teacher, tuning.fused_affinity)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
         fused = fabric.device.type in ("cpu", "cuda") and spec.precision != "16-mixed"  # there it cannot clip
         optimizers = [kind(group, lr=spec.lr, betas=(spec.beta1, spec.beta2), weight_decay=spec.weight_decay, fused=fused)

@@ -159,6 +159,25 @@ def test_the_literal_form_needs_as_many_matrices_as_said_and_ours_less_than_one(
     assert rows[affinity.OURS[distance]] < matrix
 
 
+@pytest.mark.parametrize("distance, expected", [("l2_norm", ["C x C", "N x N"]), ("kl", ["tiled", "fused", "N x N"])])
+def test_a_gpu_compares_the_fused_kernels_too(monkeypatch, distance, expected):
+    monkeypatch.setattr(affinity, "fused_runs", lambda device: True)
+    assert affinity.methods(distance, 64, 64, "cuda") == expected
+    assert "fused" not in affinity.methods(distance, 64, 64, "cpu")
+    monkeypatch.setattr(affinity, "fused_runs", lambda device: False)
+    assert "fused" not in affinity.methods(distance, 64, 64, "cuda")
+
+
+def test_fused_kernels_that_do_not_run_are_left_out_and_it_is_said(monkeypatch, capsys):
+    def fails(*args, **options):
+        raise RuntimeError("no kernel here\nand more")
+
+    monkeypatch.setattr(affinity, "step", fails)
+    affinity.fused_runs.cache_clear()
+    assert not affinity.fused_runs("cuda:7")
+    assert capsys.readouterr().err == "affinity: the fused kernels are left out: no kernel here\n"
+
+
 def test_the_table_sets_ours_beside_the_literal_form():
     case = {"device": "cpu", "distance": "l1", "channels": 3}
     times = pd.concat([timed(**{"N x N": [80, 90], "tiled": [8, 10]}).assign(pixels=10, **case),

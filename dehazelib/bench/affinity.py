@@ -1,19 +1,22 @@
 """The affinity loss against its literal form, forward and backward: time, extra memory, accuracy."""
 
+import functools
 import math
+import sys
 from collections.abc import Callable, Iterable
 
 import pandas as pd
 import torch
 
-from dehazelib.affinity import affinity_distance, affinity_distance_reference
+from dehazelib.affinity import ENTRYWISE, affinity_distance, affinity_distance_reference
 from dehazelib.bench import memory, timing
 
 PIXELS = 115 * 155  # N of a 460x620 image pooled by 4
 FULL = 460 * 620  # N without pooling
 BATCH = 2  # images
 REFERENCE = "N x N"
-OURS = {"l2_norm": "C x C", "l1": "tiled", "kl": "tiled"}  # distance -> how ours computes it
+OURS = {"l2_norm": "C x C", "l1": "tiled", "kl": "tiled"}  # distance -> how ours computes it on every device
+FUSED = "fused"  # how it computes l1 and kl where Triton's kernels run
 MATRICES = {"l2_norm": 3, "l1": 4, "kl": 7}  # N x N matrices per image that the literal form holds at its peak
 HEADROOM = 1.25  # of memory, for what else runs
 CASES = [("l2_norm", 3), ("l2_norm", 16), ("l1", 3), ("kl", 3)]  # distance, channels
@@ -23,9 +26,10 @@ APART = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]  # of student and teacher, for the accura
 def step(method: str, distance: str, pixels: int, channels: int = 3, device: str = "cpu") -> Callable[[], object]:
     """Returns a function that computes the loss of random feature maps (BATCH, channels, pixels) and its gradient.
 
-    method: "N x N" for the literal form, anything else for ours.
+    method: "N x N" for the literal form, "fused" for our kernels, anything else for ours on every device.
     """
-    function = affinity_distance_reference if method == REFERENCE else affinity_distance
+    ours = functools.partial(affinity_distance, fused=method == FUSED)
+    function = affinity_distance_reference if method == REFERENCE else ours
     generator = torch.Generator(device).manual_seed(0)
     teacher = torch.rand(BATCH, channels, pixels, generator=generator, device=device)
     noise = torch.randn(teacher.shape, generator=generator, device=device)
@@ -46,7 +50,7 @@ def memories(cases: Iterable[tuple[str, int, int]], device: str = "cpu", largest
     has a fresh process.
     """
     rows = [{"device": device, "distance": distance, "channels": channels, "pixels": pixels, "method": method}
-            for distance, channels, pixels in cases for method in _methods(distance, pixels, largest)]
+            for distance, channels, pixels in cases for method in methods(distance, pixels, largest, device)]
     calls = [(row["method"], row["distance"], row["pixels"], row["channels"], device) for row in rows]
     measured = ([extra_mb(*call) for call in calls] if device != "cpu" else memory.in_fresh_processes(extra_mb, calls))
     return pd.DataFrame(rows).assign(extra_mb=measured)
@@ -60,9 +64,9 @@ def times(cases: Iterable[tuple[str, int, int]], device: str = "cpu", seconds: f
     """
     parts = []
     for distance, channels, pixels in cases:
-        methods = {method: step(method, distance, pixels, channels, device)
-                   for method in _methods(distance, pixels, largest)}
-        rows = timing.compare(methods, seconds=seconds, device=device)
+        steps = {method: step(method, distance, pixels, channels, device)
+                 for method in methods(distance, pixels, largest, device)}
+        rows = timing.compare(steps, seconds=seconds, device=device)
         parts.append(rows.assign(device=device, distance=distance, channels=channels, pixels=pixels))
     return pd.concat(parts, ignore_index=True)
 
@@ -152,5 +156,19 @@ def run(pixels: int = PIXELS, full: int = FULL, seconds: float = 10.0) -> pd.Dat
     return table(timed, needed)
 
 
-def _methods(distance: str, pixels: int, largest: int) -> list[str]:
-    return [OURS[distance]] + [REFERENCE] * (pixels <= largest)
+def methods(distance: str, pixels: int, largest: int, device: str = "cpu") -> list[str]:
+    """Returns what there is to compare: ours, the fused kernels where they run, the literal form up to N = largest."""
+    fused = distance in ENTRYWISE and device.startswith("cuda") and fused_runs(device)
+    return [OURS[distance]] + [FUSED] * fused + [REFERENCE] * (pixels <= largest)
+
+
+@functools.cache
+def fused_runs(device: str) -> bool:
+    """Returns whether the fused kernels run on this device; says so if they do not."""
+    try:
+        for distance in ENTRYWISE:
+            step(FUSED, distance, 64, device=device)()
+    except (ImportError, ValueError, RuntimeError) as error:
+        print(f"affinity: the fused kernels are left out: {str(error).splitlines()[0]}", file=sys.stderr)
+        return False
+    return True
