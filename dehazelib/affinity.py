@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ from torch.autograd.function import once_differentiable
 
 DISTANCES = ("l2_norm", "l2", "l1", "kl")
 ENTRYWISE = ("l1", "kl")  # those that need every entry of H and C
+SLICE, SLICE_ELEMENTS = 2048, 2**16  # pixels, and elements of a map, at least one of which a slice of both maps has
 
 
 def affinity_loss(
@@ -107,12 +109,10 @@ def affinity_distance(
     dtype = _working_dtype(student, teacher)
     student, teacher = student.to(dtype), teacher.to(dtype)
     with torch.autocast(student.device.type, enabled=False):
-        if distance in ("l2_norm", "l2"):
-            return _l2(student, teacher, distance).to(dtype)
-        one_pass = _fused_pass(distance, student) if fused else _tiled_pass(distance, student, tile_elements)
+        one_pass = _pass(distance, student, tile_elements, fused)
         if torch.is_grad_enabled() and student.requires_grad:
             return _OnePass.apply(student, teacher, one_pass)
-        return _over_images(one_pass, student, teacher, with_gradient=False)[0]
+        return one_pass(student, teacher, with_gradient=False)[0]
 
 
 def affinity_distance_reference(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
@@ -162,57 +162,25 @@ def _accumulator(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64
 
 
-def _sum_and_difference(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """S = X + Y and D = X - Y, both (B, K, N) in the accumulator's precision, with K = max(C, D).
+def _pass(distance: str, student: Tensor, tile_elements: int, fused: bool):
+    """A function of student, teacher and with_gradient that returns the distance and its gradient (B, C, N), or None."""
+    if distance not in ENTRYWISE:
+        return functools.partial(_l2_pass, distance=distance)
+    if fused:
+        from dehazelib import affinity_fused  # here: Triton is for Linux only
 
-    Missing channels are filled with zeros, and Y is the teacher turned by the orthogonal matrix that brings
-    it nearest to X (Procrustes): affinities do not see the rotation, and D is small whenever they agree.
-    Since the result does not depend on the rotation, neither does its gradient: the rotation is a constant.
-    """
-    channels, dtype = max(student.shape[1], teacher.shape[1]), _accumulator(student)
-    student, teacher = (
-        F.pad(features.to(dtype), (0, 0, 0, channels - features.shape[1])) for features in (student, teacher)
-    )
-    with torch.no_grad():
-        cross = (student @ teacher.mT).nan_to_num(0.0, 0.0, 0.0)  # (B, K, K); S and D keep what is not finite
-        left, _, right = torch.linalg.svd(cross)
-        rotated = left @ right @ teacher  # (B, K, N)
-        nearer = (student - rotated).norm(dim=(1, 2)) < (student - teacher).norm(dim=(1, 2))  # (B,)
-        teacher = torch.where(nearer[:, None, None], rotated, teacher)  # equal maps stay exactly equal
-    return student + teacher, student - teacher
-
-
-def _l2(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
-    """||H - C||_F^2 = (<D D^T, S S^T> + <S D^T, (S D^T)^T>) / 2 per image, from K x K products only."""
-    total, difference = _sum_and_difference(student, teacher)  # (B, K, N) each
-    mixed = total @ difference.mT  # (B, K, K), symmetric after a rotation: both terms are then positive
-    plain = (difference @ difference.mT) * (total @ total.mT)  # (B, K, K)
-    squares = ((plain + mixed * mixed.mT) / 2).sum().clamp_min(0)
-    batch, _, pixels = student.shape
-    if distance == "l2":
-        return squares / (batch * pixels**2)
-    nonzero = squares != 0  # the square root has no gradient at zero: use 0 there
-    return torch.where(nonzero, squares, 1.0).sqrt() * nonzero / pixels**2
-
-
-def _tiled_pass(distance: str, student: Tensor, tile_elements: int):
+        affinity_fused.check(student)
+        return functools.partial(_over_images, {"l1": affinity_fused.l1_pass, "kl": affinity_fused.kl_pass}[distance])
     rows = max(1, min(tile_elements // student.shape[2], student.shape[2]))
-    return functools.partial({"l1": _l1_pass, "kl": _kl_pass}[distance], rows=rows)
-
-
-def _fused_pass(distance: str, student: Tensor):
-    from dehazelib import affinity_fused  # here: Triton is for Linux only
-
-    affinity_fused.check(student)
-    return {"l1": affinity_fused.l1_pass, "kl": affinity_fused.kl_pass}[distance]
+    return functools.partial(_over_images, functools.partial({"l1": _l1_pass, "kl": _kl_pass}[distance], rows=rows))
 
 
 class _OnePass(torch.autograd.Function):
-    """The distance of a pass over all entries, which has computed the gradient as well (no second derivative)."""
+    """The distance of a pass that has computed the gradient as well (no second derivative)."""
 
     @staticmethod
     def forward(ctx, student, teacher, one_pass):
-        loss, gradient = _over_images(one_pass, student, teacher, with_gradient=True)
+        loss, gradient = one_pass(student, teacher, with_gradient=True)
         ctx.save_for_backward(gradient)
         return loss
 
@@ -223,10 +191,72 @@ class _OnePass(torch.autograd.Function):
         return upstream * gradient, None, None
 
 
-def _over_images(one_pass, student, teacher, with_gradient) -> tuple[Tensor, Tensor | None]:
-    """Mean distance over the batch, and its gradient with respect to the student (B, C, N) or None."""
-    student = student.detach()
-    total, difference = (part.to(student.dtype) for part in _sum_and_difference(student, teacher.detach()))
+def _l2_pass(student: Tensor, teacher: Tensor, *, distance: str, with_gradient: bool):
+    """||H - C||_F^2 = (<D D^T, S S^T> + <S D^T, (S D^T)^T>) / 2 per image, from K x K products only.
+
+    Its gradient with respect to X is 4 X (H - C) = 2 X S^T D + 2 X D^T S, where 2 X = S + D.
+    """
+    student, teacher = student.detach(), teacher.detach()
+    batch, channels, pixels = student.shape
+    rotation = _rotation(student, teacher)
+    total = mixed = difference = 0  # S S^T, S D^T, D D^T: (B, K, K)
+    for _, s, d in _sums_and_differences(student, teacher, rotation):
+        total, mixed, difference = total + s @ s.mT, mixed + s @ d.mT, difference + d @ d.mT
+    squares = ((difference * total + mixed * mixed.mT) / 2).sum().clamp_min(0)  # after a rotation both terms are positive
+    if distance == "l2":
+        loss, slope = squares / (batch * pixels**2), 1 / (batch * pixels**2)
+    else:
+        loss = squares.sqrt() / pixels**2
+        slope = torch.where(squares == 0, 0.0, 0.5 / (loss * float(pixels) ** 4))  # the root has no gradient at zero: use 0 there
+    if not with_gradient:
+        return loss.to(student.dtype), None
+    of_difference, of_total = (total + mixed.mT) * slope, (mixed + difference) * slope  # 2 X S^T, 2 X D^T
+    gradient = torch.empty_like(student)
+    for part, s, d in _sums_and_differences(student, teacher, rotation):
+        gradient[..., part] = (of_difference @ d + of_total @ s)[:, :channels]
+    return loss.to(student.dtype), gradient
+
+
+def _sums_and_differences(student: Tensor, teacher: Tensor, rotation: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yields slices of the pixels with S = X + Y and D = X - Y there, Y rotated: (B, K, n) each."""
+    for part, x, y in _converted(student, teacher):
+        y = rotation @ y
+        yield part, x + y, x - y
+
+
+def _rotation(student: Tensor, teacher: Tensor) -> Tensor:
+    """(B, K, K), the orthogonal matrix that turns the teacher nearest to the student (Procrustes).
+
+    Affinities do not see a rotation of the channels, and after it the maps' difference is small whenever their affinities
+    agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
+    """
+    cross = sum(x @ y.mT for _, x, y in _converted(student, teacher))
+    left, _, right = torch.linalg.svd(cross.nan_to_num(0.0, 0.0, 0.0))  # the maps keep what is not finite
+    nearest, unturned = left @ right, torch.eye(cross.shape[-1]).to(cross)
+    apart = sum(torch.stack([(x - nearest @ y).square().sum((1, 2)), (x - y).square().sum((1, 2))])
+                for _, x, y in _converted(student, teacher))  # (2, B)
+    return torch.where((apart[0] < apart[1])[:, None, None], nearest, unturned)  # equal maps stay exactly equal
+
+
+def _converted(student: Tensor, teacher: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yields slices of the pixels with both maps there, (B, K, n) in the accumulator's precision, K = max(C, D).
+
+    Missing channels are zeros. The slices are small, so that only a small part of the maps exists in that precision.
+    """
+    channels, dtype = max(student.shape[1], teacher.shape[1]), _accumulator(student)
+    size = max(SLICE, SLICE_ELEMENTS // (student.shape[0] * channels))
+    for start in range(0, student.shape[2], size):
+        part = slice(start, start + size)
+        yield part, *(F.pad(features[..., part].to(dtype), (0, 0, 0, channels - features.shape[1]))
+                      for features in (student, teacher))
+
+
+def _over_images(one_pass, student: Tensor, teacher: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    """Mean of an image's distances over the batch, and its gradient with respect to the student (B, C, N) or None."""
+    student, teacher = student.detach(), teacher.detach()
+    parts = [(s.to(student.dtype), d.to(student.dtype))
+             for _, s, d in _sums_and_differences(student, teacher, _rotation(student, teacher))]
+    total, difference = (torch.cat(slices, 2) for slices in zip(*parts, strict=True))
     left = torch.cat([total, difference], 1).mT / 2  # (B, N, 2K)
     right = torch.cat([difference, total], 1)  # (B, 2K, N)
     images = [one_pass(*image, with_gradient=with_gradient) for image in zip(student, left, right, strict=True)]
