@@ -91,8 +91,9 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
     """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
 
     Keeps all repeats in results/benchmarks/inference.csv, the change of PSNR on single images in inference_accuracy.csv,
-    and the peak memory of a fresh process that dehazes a photograph of size `photo` in inference_memory.csv. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32 and
-    the runtime that was quickest at the first; one that takes longer than half of `seconds` is timed once.
+    and the peak memory of a fresh process that dehazes a photograph of size `photo` in inference_memory.csv. On a CPU a
+    size above the first, which takes seconds to minutes, is left to eager float32 and the runtime that was quickest at the
+    first; one that takes longer than half of `seconds` is timed once.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
     rooms.
