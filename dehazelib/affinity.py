@@ -96,13 +96,13 @@ def affinity_distance(
               "kl"       equation (11), KL(H || C), mean over batch and rows. The paper leaves open how
                          affinities become distributions; here each row passes through a softmax over
                          its N entries.
-                         A float32 value is good to about 1e-7 absolute, its gradient to 1e-6 relative.
+                         A float32 value is good to about 1e-7 absolute, its gradient to 1e-6 relative, for features of order 1.
     tile_elements: entries in each of the tiles "l1" (two) and "kl" (three) work in; changes speed and memory
     only.
     fused: compute "l1" and "kl" by the Triton kernels of affinity_fused.py instead of tiles; the others are the
     same either way.
     Raises ValueError for an unknown distance, shapes that do not match, a teacher that requires a gradient, or
-    features that the fused kernels do not take; RuntimeError where they do not run.
+    features that the fused kernels do not take; ImportError without Triton, RuntimeError where they do not run.
     Source: equations (9)-(12); "l2_norm": the authors' released feature affinity module.
     """
     _check(student, teacher, distance, tile_elements)

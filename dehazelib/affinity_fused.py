@@ -10,6 +10,7 @@ bit for bit. Products are summed in float32 (no TF32), row sums in float64.
 """
 
 import contextlib
+import subprocess
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,8 @@ from triton.errors import TritonError
 BLOCK = 64  # rows of a program, and columns of a step
 WARPS = 8  # of a program; with 4 the three kernels fill the registers of compute capability 9.0
 LEAST = 16  # the shortest side that tl.dot takes
+# What a kernel raises that cannot be compiled or launched: Triton's own; without Python's headers, a C compiler or a driver
+FAILURES = (TritonError, subprocess.SubprocessError, OSError, ImportError, AssertionError)
 
 
 def check(features: Tensor) -> None:
@@ -40,7 +43,7 @@ def l1_pass(student: Tensor, left: Tensor, right: Tensor, *, with_gradient: bool
     features, left, right = _laid_out(student.T), _laid_out(left), _laid_out(right.T)
     sums = features.new_zeros(len(features), dtype=torch.float64)
     gradient = torch.zeros_like(features)
-    with _launching():
+    with _launching(features):
         _l1_kernel[(len(features) // BLOCK,)](
             features, left, right, sums, gradient, len(features),
             CHANNELS=features.shape[1], INNER=left.shape[1], GRADIENT=with_gradient, BLOCK=BLOCK, num_warps=WARPS,
@@ -60,7 +63,7 @@ def kl_pass(student: Tensor, left: Tensor, right: Tensor, *, with_gradient: bool
     sums = features.new_zeros(3, rows, dtype=torch.float64)  # of exp(H - peak), exp(C - peak), exp(H - peak) (H - C)
     options = {"CHANNELS": features.shape[1], "INNER": left.shape[1], "BLOCK": BLOCK, "num_warps": WARPS}
     grid = (rows // BLOCK,)
-    with _launching():
+    with _launching(features):
         _kl_rows_kernel[grid](features, left, right, peaks, sums, pixels, rows, **options)
     mass, clear_mass, product = sums
     mean = product / mass  # (rows,): of H - C under the softmax of H
@@ -68,17 +71,18 @@ def kl_pass(student: Tensor, left: Tensor, right: Tensor, *, with_gradient: bool
     gradient = torch.zeros_like(features)
     if with_gradient:
         inverse, mean = (1 / mass).float(), mean.float()
-        with _launching():
+        with _launching(features):
             _kl_gradient_kernel[grid](features, left, right, peaks, inverse, mean, gradient, pixels, rows, **options)
     return (divergence[:pixels].sum() / pixels).clamp_min(0), gradient[:pixels, :channels].T / pixels
 
 
 @contextlib.contextmanager
-def _launching():
-    """Turns what Triton says of a kernel that it cannot compile or launch into a RuntimeError, as torch's own are."""
+def _launching(features: Tensor):
+    """Launches on the features' GPU, whichever is current; raises RuntimeError for a kernel that does not run here."""
     try:
-        yield
-    except TritonError as error:
+        with torch.cuda.device_of(features):
+            yield
+    except FAILURES as error:
         raise RuntimeError(f"A fused affinity kernel does not run here: {error}") from error
 
 

@@ -35,7 +35,8 @@ def candidates(spec: Spec) -> dict[str, Tuning]:
 
 
 def fastest(spec: Spec, shape: tuple, device: str, milliseconds: Callable[[Tuning], float]) -> Tuning:
-    """Returns the fastest candidate for steps of this run's kind on this machine; times them unless that was done before.
+    """Returns the fastest candidate for steps of this run's kind on this machine; times them unless the same candidates
+    were timed before.
 
     shape: of the input batch. milliseconds(tuning): the time of one step; a candidate for which it raises RuntimeError is
     passed over, and its error is logged.
@@ -43,9 +44,10 @@ def fastest(spec: Spec, shape: tuple, device: str, milliseconds: Callable[[Tunin
     file = paths.cache() / "tuning.json"
     known = _read(file)
     plan = (spec.network, spec.loss, spec.features, spec.distance, spec.precision, "x".join(map(str, shape)))
-    key = " ".join((*plan, device, provenance.environment()["torch"]))
+    tunings = candidates(spec)
+    key = " ".join((*plan, device, provenance.environment()["torch"], *tunings))
     if key not in known:
-        found = _timed(candidates(spec), milliseconds)
+        found = _timed(tunings, milliseconds)
         file.parent.mkdir(parents=True, exist_ok=True)
         with held(file.with_suffix(".lock"), file.name):
             known = _read(file) | {key: found}  # other processes may have added theirs meanwhile

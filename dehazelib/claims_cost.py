@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from dehazelib.bench import timing
 from dehazelib.claims import (
     PAPER_GPU,
     Measurement,
@@ -154,8 +155,8 @@ def training_overhead(study: Measured, claim: pd.Series) -> Measurement:
     file = study.folder.parent / "benchmarks" / "training.csv"
     if not file.exists():
         raise NotTested("not run: no benchmarks/training.csv beside the study (dehazelib bench training)")
-    machines = pd.read_csv(file, dtype={"gpu": str}).fillna({"gpu": ""}).groupby(["gpu", "processor"])
-    steps = [_step_over_student(rows) for _, rows in sorted(machines, key=lambda machine: machine[0][0] == "")]
+    machines = [rows for _, rows in pd.read_csv(file, dtype={"gpu": str}).fillna({"gpu": ""}).groupby(timing.MACHINE)]
+    steps = [_step_over_student(rows) for rows in sorted(machines, key=lambda rows: not rows.gpu.any())]
     steps = [step for step in steps if step]
     if not steps:
         raise NotTested("not run: benchmarks/training.csv has no way of training both with the module and without it")
@@ -177,7 +178,8 @@ def _step_over_student(rows: pd.DataFrame) -> tuple[tuple[float, float, float], 
     ratios = times.div(times[ALONE + way], axis="index")  # within each repeat
     ours, first = mean_interval(ratios[WITH + way].dropna()), rows.iloc[0]
     why = (f"a training step takes {_times(*ours)} times the student's alone, both {way}, {len(times)} repeats in "
-           f"turns, {first.batch} images of {first.height}x{first.width}, on {first.gpu or first.processor}")
+           f"turns, {first.batch} images of {first.height}x{first.width}, on "
+           + (first.gpu or f"{first.processor}, {first.threads} threads"))
     if RELEASED in ratios:
         released = mean_interval(ratios[RELEASED].dropna())
         why += f"; the released step, made again with its N x N matrices, {_times(*released)}"

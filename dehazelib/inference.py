@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dehazelib import networks, paths
-from dehazelib.data.images import DataError
+from dehazelib.data.images import DataError, deep
 from dehazelib.networks.student import OuterBlock, Student
 
 SHIPPED = paths.WEIGHTS / "student.safetensors"
@@ -61,7 +61,7 @@ def dehaze(image, weights: Path | str | Callable | None = None):
     """
     network = weights if callable(weights) else load(weights)
     if isinstance(image, Image.Image):
-        if image.mode.startswith(("I", "F")):
+        if deep(image):
             raise ValueError(f"The image has more than 8 bits a channel (mode {image.mode}): convert it to 8 bits.")
         return Image.fromarray(dehaze(np.array(image.convert("RGB")), network))
     if isinstance(image, np.ndarray):
@@ -84,25 +84,40 @@ def dehaze(image, weights: Path | str | Callable | None = None):
 
 
 def read_photo(photo: Path) -> Image.Image:
-    """Returns a photograph upright, in RGB. Raises FileNotFoundError, or DataError for what is no 8-bit image."""
+    """Returns a photograph upright, in RGB, with its colour profile in `info` if that is one of RGB.
+
+    Transparency is left out; of an animation the first image is taken. Raises FileNotFoundError, or DataError for what
+    is no 8-bit image.
+    """
     try:
         with Image.open(photo) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise DataError(f"{photo}: has more than 8 bits a channel (mode {opened.mode}); convert it to 8 bits.")
-            return ImageOps.exif_transpose(opened).convert("RGB")
+            too_deep, coloured = deep(opened), opened.mode in ("RGB", "RGBA", "P")
+            image = None if too_deep else ImageOps.exif_transpose(opened).convert("RGB")
     except FileNotFoundError:
         raise FileNotFoundError(f"{photo}: no such file.") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{photo}: cannot be read as an image ({error}).") from None
+    if image is None:
+        raise DataError(f"{photo}: has more than 8 bits a channel; convert it to 8 bits.")
+    if not coloured:
+        image.info.pop("icc_profile", None)  # of CMYK or grey: it does not describe RGB
+    return image
 
 
 def dehaze_file(network: Callable, photo: Path, target: Path) -> None:
-    """Dehazes a photograph into a PNG file; the file appears whole or not at all. Raises DataError for a bad image."""
-    result = dehaze(read_photo(photo), network)
+    """Dehazes a photograph into a PNG file with the same colour profile; the file appears whole or not at all.
+
+    Raises DataError for a bad image.
+    """
+    image = read_photo(photo)
+    result = dehaze(image, network)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(".writing")
-    result.save(scratch, format="PNG")
-    os.replace(scratch, target)
+    try:
+        result.save(scratch, format="PNG", icc_profile=image.info.get("icc_profile"))
+        os.replace(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def keep_freed_memory() -> None:

@@ -81,6 +81,13 @@ class Measured:
             return np.nan, np.nan, np.nan
         return paired_interval(self.rows(a), self.rows(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
 
+    def seeds_compared(self, a: str, b: str) -> float:
+        """Returns over how many seeds `difference` compares, each with itself; NaN without rows, or where it compares means
+        over unlike seeds for lack of two in common."""
+        seeds = [set(self.rows(label).seed) for label in (a, b)]
+        shared = len(seeds[0] & seeds[1])
+        return shared if shared > 1 or shared and seeds[0] == seeds[1] else np.nan
+
     def of_runs(self, label: str, column: str) -> float:
         """Returns the mean of a column of runs.csv over a label's seeds; NaN if there is none."""
         if column not in self.runs:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ from dehazelib.evaluation import scores, task_pairs
 from dehazelib.files import held, write_csv, write_text
 from dehazelib.spec import Spec
 from dehazelib.study import Settings
-from dehazelib.training import LOG, WEIGHTS, Hardware, train
+from dehazelib.training import CHECKPOINT, LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
@@ -92,6 +93,7 @@ class Run:
         cost = train(self.spec, data, self.folder, self.teacher(), hardware, start)
         if distributed.rank() == 0:
             self.write_provenance(data, cost | {"weights_sha256": _sha256(self.folder / WEIGHTS)})
+            (self.folder / CHECKPOINT).unlink(missing_ok=True)  # not before: a crash in between would lose the run
 
     def write_provenance(self, data: Data, facts: dict) -> None:
         """Writes where the run comes from; with that it is done."""
@@ -118,13 +120,17 @@ class Run:
         return network.to(memory_format=layout).eval()
 
     def weights(self) -> dict[str, Tensor]:
-        """Returns the trained network's state. Raises FileNotFoundError, saying what to do, if it is not there."""
+        """Returns the trained network's state. Raises FileNotFoundError or DataError, saying what to do, if it is not there
+        or damaged."""
         file = self.folder / WEIGHTS
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: " + (
                 f"its rows were kept without weights: remove {self.folder} to train it again." if self.done else
                 f"train the run first (dehazelib train {self.spec.id})."))
-        return load_file(file)
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise DataError(f"{file}: not a safetensors file ({error}): remove {self.folder} to train it again.") from None
 
     def score(self, pairs: Pairs, hardware: Hardware = Hardware()) -> pd.DataFrame:
         """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""

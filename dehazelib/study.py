@@ -136,7 +136,11 @@ def load(profile: str, **changes) -> Settings:
     if not file.exists():
         have = sorted(p.stem for p in paths.PROFILES.glob("*.yaml"))
         raise ValueError(f"No profile {profile!r}. There are: {', '.join(have)} (notebooks/profiles).")
-    return _settings((yaml.safe_load(file.read_text()) or {}) | changes, f"profile {profile}")
+    try:
+        settings = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    return _settings(settings | changes, f"profile {profile}")
 
 
 def from_notebook(namespace: Mapping) -> Settings:

@@ -41,8 +41,9 @@ ABLATIONS = {  # table -> column of the setting, key whose row is the base, suff
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
 SSIM = ["ssim_gauss11_rgb", "ssim_low", "ssim_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
+COMPARED = [*DIFFERENCE, "seeds_compared"]  # a difference is over the seeds that both have, a score over all of its own
 AMOUNT = ["seeds", "images", "status"]
-COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "images")  # whole numbers or empty
+COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "seeds_compared", "images")  # whole numbers or empty
 DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size_mb": 3,
             "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "mean": 4, "gain": 2, "before": 4, "after": 4, "change": 4}
 
@@ -80,7 +81,7 @@ def dehazing(study: Measured) -> pd.DataFrame:
 def ablation(study: Measured, name: str) -> pd.DataFrame:
     """Returns Table 6, 7 or 8 for each reading that has rows; `difference` is a row's PSNR less the base row's."""
     setting, base, suffixes = ABLATIONS[name]
-    columns = ["reading", setting, "key", "label", "psnr_published", "ssim_published", *PSNR, *SSIM, *DIFFERENCE,
+    columns = ["reading", setting, "key", "label", "psnr_published", "ssim_published", *PSNR, *SSIM, *COMPARED,
                *AMOUNT]
     theirs = published(name)
     theirs = theirs.assign(**{setting: theirs.key if setting == "w_fa" else theirs[setting]})
@@ -94,7 +95,7 @@ def ablation(study: Measured, name: str) -> pd.DataFrame:
             label = reference + suffixes.get(row["key"], "") if reading else ""
             ours = {"reading": reading, "label": label} | _ours(study, label)
             if row["key"] != base:
-                ours |= dict(zip(DIFFERENCE, study.difference(label, reference)))
+                ours |= _compared(study, label, reference)
             rows.append(row | ours)
     return _frame(rows, columns)
 
@@ -142,7 +143,7 @@ def _machine(row) -> str:
 
 def plug_and_play(study: Measured) -> pd.DataFrame:
     """Returns other networks trained with and without the affinity module; `difference` is with less without."""
-    columns = ["model", "key", *PSNR, *(f"{name}_with" for name in PSNR), *DIFFERENCE, "verdict", *AMOUNT]
+    columns = ["model", "key", *PSNR, *(f"{name}_with" for name in PSNR), *COMPARED, "verdict", *AMOUNT]
     titles = dict(published("table5")[["key", "model"]].to_numpy())
     keys = [label.removesuffix("-affinity") for label in study.scores.label.unique() if label.endswith("-affinity")]
     rows = []
@@ -158,7 +159,7 @@ def plug_and_play(study: Measured) -> pd.DataFrame:
 
 def controls(study: Measured) -> pd.DataFrame:
     """Returns the central comparison: every framework against the student trained alone, PSNR and verdict."""
-    columns = ["model", "label", *PSNR, *DIFFERENCE, "verdict", *AMOUNT]
+    columns = ["model", "label", *PSNR, *COMPARED, "verdict", *AMOUNT]
     models = {"student": "Ours [Student]", FRAMEWORK: "Ours, as released"} | FURTHER
     present = study.scores.label[study.scores.label.str.startswith("framework")].unique()
     labels = [label for label in dict.fromkeys([*models, *present])
@@ -258,12 +259,17 @@ def _dehazer(study: Measured, label: str, test_set: str) -> dict:
                    "training_images": study.training_images(label)}
 
 
+def _compared(study: Measured, a: str, b: str) -> dict:
+    return dict(zip(DIFFERENCE, study.difference(a, b))) | {"seeds_compared": study.seeds_compared(a, b)}
+
+
 def _difference(study: Measured, a: str, b: str) -> dict:
-    difference = study.difference(a, b)
-    verdict = equivalence(*difference[1:]) if np.isfinite(difference).all() else ""
+    compared = _compared(study, a, b)
+    limits = [compared[name] for name in DIFFERENCE]
+    verdict = equivalence(*limits[1:]) if np.isfinite(limits).all() else ""
     if verdict and min(study.summary(label)["seeds"] for label in (a, b)) < 2:
         verdict = "one seed"  # the interval is over images only: it cannot tell a better training from a luckier one
-    return dict(zip(DIFFERENCE, difference)) | {"verdict": verdict}
+    return compared | {"verdict": verdict}
 
 
 def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:

@@ -90,7 +90,8 @@ def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None, 
 
 def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware(),
           weights: dict[str, Tensor] | None = None) -> dict:
-    """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`.
+    """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`, and the
+    last checkpoint, for whoever records the run to remove.
 
     weights: the network's state to start from; None: fresh weights from the seed.
     Returns {"minutes": training time over all resumptions, "peak_memory_mb": of the GPU or of this process while it trained
@@ -139,6 +140,7 @@ def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, har
 
     def milliseconds(tuning: Tuning) -> float:
         state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)
+        state.update(fabric, *batch)  # compiles now, which would count as a slow first step
         rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
         return rows.ms.median()
 
@@ -214,8 +216,9 @@ class _State:
         if psnr > self.best_psnr:
             self.best_psnr = psnr
             self.best = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"{spec.id}: the loss is {loss} at step {self.step}; lower lr or set clip.")
+        if not math.isfinite(loss) or math.isnan(psnr):
+            raise FloatingPointError(f"{spec.id}: the loss is {loss} and the validation {psnr} dB at step {self.step}; "
+                                     "lower lr or set clip.")
         if fabric.is_global_zero and not sys.stderr.isatty():
             print(f"{spec.id}: step {self.step}/{spec.steps}, loss {loss:.5f}, validation {psnr:.2f} dB, "
                   f"{self.minutes:.1f} min", file=sys.stderr, flush=True)
@@ -261,7 +264,6 @@ class _State:
     def finish(self, folder: Path) -> None:
         write_csv(pd.DataFrame(self.log), folder / LOG)
         _save(self.best, folder / WEIGHTS, {"run": self.spec.id})  # one entry: safetensors keeps no order of several
-        (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardware, scale: int) -> Iterable:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from dehazelib import networks, paths, training
+from dehazelib import autotune, networks, paths, training
 from dehazelib.autotune import Tuning, candidates, fastest
 from dehazelib.data.pairs import Data, Frames, Pair, Pairs
 from dehazelib.spec import Spec
@@ -51,6 +51,14 @@ def test_a_candidate_that_does_not_run_is_passed_over_and_named(capsys):
     assert "autotune: compiled does not run here: no compiler" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="no way to run this network works"):
         fastest(SPEC, SHAPE, "a third GPU", times(dict.fromkeys(tunings))[0])
+
+
+def test_a_new_candidate_is_timed_though_the_others_were(monkeypatch):
+    tunings = candidates(SPEC)
+    milliseconds, asked = times(dict.fromkeys(tunings.values(), 2.0) | {Tuning(True, "new"): 1.0})
+    assert fastest(SPEC, SHAPE, "a GPU", milliseconds) == next(iter(tunings.values()))
+    monkeypatch.setattr(autotune, "candidates", lambda spec: tunings | {"new": Tuning(True, "new")})
+    assert fastest(SPEC, SHAPE, "a GPU", milliseconds) == Tuning(True, "new")
 
 
 def test_cuda_graphs_are_for_plain_losses():

@@ -1,13 +1,16 @@
 """A trained student on photographs: what may be wrong with weights or photo, what comes out, and in strips the same."""
 
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from safetensors.torch import save_file
 
 import dehazelib
@@ -272,6 +275,36 @@ def test_a_photo_of_more_than_eight_bits_is_refused_rather_than_clipped(tmp_path
         dehaze_file(identity, tmp_path / "photo.tiff", tmp_path / "out.png")
 
 
+@pytest.mark.parametrize("name", ["photo.png", "photo.tiff"])
+def test_colours_of_sixteen_bits_are_refused_rather_than_cut_to_eight(tmp_path, name):
+    write_deep(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}: has more than 8 bits a channel"):
+        dehaze_file(identity, tmp_path / name, tmp_path / "out.png")
+    with Image.open(tmp_path / name) as photo, pytest.raises(ValueError, match="more than 8 bits"):
+        dehaze(photo, identity)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def write_deep(path):
+    """A 16-bit colour image; Pillow reads but does not write them."""
+    pixels = np.full((30, 41, 3), 0x12FF, np.uint16)
+    if path.suffix == ".tiff":
+        return tifffile.imwrite(path, pixels, photometric="rgb")
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 41, 30, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
+
+
+@pytest.mark.parametrize("mode, kept", [("RGB", True), ("L", False), ("CMYK", False)])
+def test_the_colour_profile_goes_along_where_it_describes_rgb(tmp_path, pixels, mode, kept):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "photo.jpg", icc_profile=profile)
+    dehaze_file(identity, tmp_path / "photo.jpg", tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as result:
+        assert result.info.get("icc_profile") == (profile if kept else None)
+
+
 def broken(path, pixels):
     Image.fromarray(pixels).save(path)
     path.write_bytes(path.read_bytes()[:-2000])
@@ -304,7 +337,7 @@ def test_a_result_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, pixel
     dehaze_file(identity, tmp_path / "photo.png", tmp_path / "new folder" / "out.png")
     before = (tmp_path / "new folder" / "out.png").read_bytes()
 
-    def full_disk(self, path, format):
+    def full_disk(self, path, **options):
         path.write_bytes(b"half an image")
         raise OSError("no space left")
 
@@ -312,6 +345,7 @@ def test_a_result_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, pixel
     with pytest.raises(OSError, match="no space left"):
         dehaze_file(lambda x: 1 - x, tmp_path / "photo.png", tmp_path / "new folder" / "out.png")
     assert (tmp_path / "new folder" / "out.png").read_bytes() == before
+    assert [file.name for file in (tmp_path / "new folder").iterdir()] == ["out.png"]
 
 
 def test_a_benchmark_leaves_larger_images_to_the_reference_and_the_quickest(monkeypatch):

@@ -194,7 +194,7 @@ def test_an_absent_file_is_told(tmp_path):
 
 def test_sixteen_bit_images_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "1.png")
-    with pytest.raises(DataError, match="expected an 8-bit RGB image, found mode I;16"):
+    with pytest.raises(DataError, match="expected an 8-bit RGB image, found more than 8 bits a channel"):
         read_rgb(tmp_path / "1.png")
 
 

@@ -358,7 +358,7 @@ def test_a_comparison_of_distances_names_how_hard_each_pushes(tmp_path, other):
     study = folder(tmp_path, scores=score(labels[0], BASE) + score(labels[1], BASE), curves=curves)
     why = decided(study, f"l2_beats_{other}").why
     assert f"0.02 % of the gradient of {labels[0]} and 45 % of the gradient of {labels[1]}" in why
-    assert "at one printed w_FA" in why
+    assert "at the printed w_FA" in why
     (study / "curves.csv").unlink()
     assert "an unrecorded part of the gradient" in decided(study, f"l2_beats_{other}").why
 
@@ -388,6 +388,26 @@ def test_the_best_weight_is_ranked_and_the_spread_bounded(tmp_path):
         study = folder(tmp_path, scores=rows)
         table = verdict.verdicts(study).set_index("id").verdict
         assert (table["w_fa_025_best"], table["w_fa_insignificant"]) == (best, spread)
+
+
+def test_the_weights_are_ranked_and_compared_over_the_seeds_that_all_of_them_have(tmp_path):
+    """Over all its seeds 0.25 is the best of the three, over the three that they share the second."""
+    scores = {"": [20.0, 20.1, 20.2, 22.0, 22.0], "-w0.50": [19.8, 19.9, 20.0], "-w0.75": [20.2, 20.3, 20.4]}
+    rows = [row for suffix, means in scores.items()
+            for row in score(f"framework-as_released{suffix}", [[mean, mean] for mean in means])]
+    study = folder(tmp_path, scores=rows)
+    spread, best = decided(study, "w_fa_insignificant"), decided(study, "w_fa_025_best")
+    assert spread.ours == pytest.approx(0.4) and spread.verdict == "not reproduced" and best.ours == 0.75
+    assert "w_fa 0.75 less 0.5 +0.400" in spread.why.lower() and "over the 3 seeds of both" in spread.why
+
+
+def test_machines_that_differ_in_threads_alone_are_told_apart(tmp_path):
+    benchmarks = tmp_path / "benchmarks"
+    steps = {"exact affinity, channels last": [105] * 3, "student alone, channels last": [100] * 3}
+    rows = timed(steps) + [row | {"threads": 4} for row in timed(steps)]
+    folder(benchmarks, training=rows)
+    row = decided(folder(tmp_path / "study"), "minimal_training_overhead")
+    assert "on p, 2 threads" in row.why and "on p, 4 threads" in row.why
 
 
 @pytest.mark.parametrize("test_set, reason", [("rooms", "not RESIDE"), ("sots_indoor", "by construction")])

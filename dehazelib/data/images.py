@@ -1,5 +1,6 @@
 """Reading single images and depth maps from disk, with one clear line for each thing that can be wrong."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,17 @@ def read_rgb(path: Path | str) -> np.ndarray:
     path: a png, jpg, jpeg, webp or bmp file.
     Raises FileNotFoundError if it is absent; DataError if it is truncated, no image, or not 8 bits a channel.
     """
-    image = _decode(path)
-    if image.mode not in ("RGB", "L", "P"):
-        raise DataError(f"{path}: expected an 8-bit RGB image, found mode {image.mode}; convert it to RGB")
-    return np.array(image.convert("RGB"))
+    with _open(path) as image:
+        if deep(image) or image.mode not in ("RGB", "L", "P"):
+            found = "more than 8 bits a channel" if deep(image) else f"mode {image.mode}"
+            raise DataError(f"{path}: expected an 8-bit RGB image, found {found}; convert it to RGB")
+    return np.array(_decode(path).convert("RGB"))
+
+
+def deep(image: Image.Image) -> bool:
+    """Returns whether an image, opened and not yet decoded, has more than 8 bits a channel: Pillow would cut colours to 8."""
+    return image.mode.startswith(("I", "F")) or any(
+        re.search(";16[BLN]", str(tile.args)) for tile in getattr(image, "tile", ()))  # absent from images made in memory
 
 
 def read_depth_png(path: Path | str) -> np.ndarray:

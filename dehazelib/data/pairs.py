@@ -18,7 +18,6 @@ from dehazelib import haze, paths
 from dehazelib.data import check, nyu, rooms
 from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
 
-SOTS_LEVELS = range(1, 11)
 ROOMS_LEVELS = (1, 5, 9)  # of SOTS's ten haze levels, for the rooms test scenes
 
 
