@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from dehazelib.measured import published
 from dehazelib.tables import FURTHER
@@ -143,7 +144,8 @@ def name_points(fig: Figure, ax: Axes, names: pd.Series, xs: pd.Series, ys: pd.S
     places = [(dx, dy, side) for rise in range(0, 100, 9)
               for dy in (rise, -rise) for dx, side in ((8, "left"), (-8, "right"))]
     for name, x, y in zip(names, xs, ys):
-        note = ax.annotate(name, (x, y), (0, 0), textcoords="offset points", va="center", size=9)
+        note = ax.annotate(name, (x, y), (0, 0), textcoords="offset points", va="center", size=9,
+                           path_effects=[withStroke(linewidth=3, foreground="white")])  # lines pass behind it
         note.set_in_layout(False)
         for dx, dy, side in places:
             note.set(position=(dx, dy), ha=side)

@@ -87,6 +87,7 @@ def test_the_value_does_not_depend_on_whether_a_gradient_is_wanted(distance):
     assert affinity_distance(student, teacher, distance, fused=True) == wanted
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN slice")  # of the interpreter
 @pytest.mark.parametrize("distance", ENTRYWISE)
 def test_features_that_are_not_finite_give_a_loss_that_is_not(distance):
     student, teacher = pair()
