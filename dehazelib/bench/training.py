@@ -132,7 +132,7 @@ def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident:
     return lambda: state.update(fabric, *next(stream))
 
 
-def profile(run: Callable, device: torch.device, steps: int = 2) -> str:
+def profile(run: Callable, device: torch.device, steps: int = 1) -> str:
     """Returns what a step's time is made of, by kind of operation, as text; on a GPU also how busy it was."""
     activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * (device.type == "cuda")
     with torch.profiler.profile(activities=activities) as recorded:
