@@ -227,7 +227,8 @@ def pareto(table5: pd.DataFrame, cost: str = "parameters") -> Figure:
                for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
     legend(fig, handles, f"hollow: published; filled: measured, whiskers: {INTERVAL} seeds" if len(panels) > 1 else "")
     for ax, (sized, x, y, reach) in zip(axes[0], points):
-        name_points(fig, ax, sized["model"], sized[x], sized[y], reach)
+        names = sized["model"].str.removesuffix(", budget of the baselines")  # the panel's title says so
+        name_points(fig, ax, names, sized[x], sized[y], reach)
     return fig
 
 

@@ -191,6 +191,11 @@ def test_a_method_without_parameters_is_a_line_whether_zero_or_empty():
     assert [12.0, 12.0] in [list(line.get_ydata()) for line in ours.lines]
 
 
+def test_names_do_not_repeat_the_budget_that_the_title_names():
+    table = table5().replace({"model": {"Ours": "Ours, budget of the baselines"}})
+    assert "Ours" in [text.get_text() for text in figures.pareto(table).axes[1].texts]
+
+
 def test_the_pareto_figure_can_show_compute_instead_of_parameters():
     table = table5().assign(gflops=lambda t: t.parameters / 1e3)
     axes = figures.pareto(table, cost="gflops").axes
