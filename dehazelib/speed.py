@@ -95,6 +95,6 @@ def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
     memory = _beside(folder / "inference_memory.csv", machine[:2] + ("",))
     best = table.ms[[name not in lost or lost[name] > -LOSS for name in table.index]].idxmin()
     return (f"**One 460x620 image** takes {table.ms[best]:,.0f} ms ({best}), eager float32 {table.ms[EAGER]:,.0f}: "
-            f"{_times(table.loc[best])} as fast" + (f", with {lost[best]:+z.3f} dB" if best in lost else "")
+            f"{_times(table.loc[best])} as fast" + (f", with {lost[best]:+z.3f} dB on {changes.image.nunique()} images" if best in lost else "")
             + "".join(f". A photograph of {row.height * row.width / 1e6:.0f} megapixels, in strips, takes a process of "
                       f"{row.peak_mb:,.0f} MB" for row in memory.itertuples()))

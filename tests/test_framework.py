@@ -180,14 +180,14 @@ def test_an_adaptive_weight_starts_at_its_share(batch, reading, share):
     assert whole.measurements()["affinity_share"] == pytest.approx(share, rel=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [0.0, 4.0])
+@pytest.mark.parametrize("wrong", [0.0, 100.0])
 def test_an_adaptive_weight_finds_back_to_its_share(batch, monkeypatch, wrong):
     monkeypatch.setattr(module, "MEASURE_EVERY", 1)
     whole = build(share=0.1)
     whole(0, *batch)
     right = whole.weight.item()
     whole.weight.fill_(wrong * right)
-    for _ in range(60):
+    for _ in range(100):
         whole(0, *batch)
     assert whole.measurements()["affinity_share"] == pytest.approx(0.1, rel=0.01)
 
