@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 
 DISTANCES = ("l2_norm", "l2", "l1", "kl")
 ENTRYWISE = ("l1", "kl")  # those that need every entry of H and C
-SLICE, SLICE_ELEMENTS = 2048, 2**16  # pixels, and elements of a map, at least one of which a slice of both maps has
+SLICE, SLICE_ELEMENTS = 2048, 2**16  # the least pixels of a slice of both maps; it has more while these elements allow it
 
 
 def affinity_loss(
@@ -96,7 +96,8 @@ def affinity_distance(
               "kl"       equation (11), KL(H || C), mean over batch and rows. The paper leaves open how
                          affinities become distributions; here each row passes through a softmax over
                          its N entries.
-                         A float32 value is good to about 1e-7 absolute, its gradient to 1e-6 relative, for features of order 1.
+                         For features of order 1 a float32 value is good to about 1e-7 absolute, its
+                         gradient to 1e-6 relative.
     tile_elements: entries in each of the tiles "l1" (two) and "kl" (three) work in; changes speed and memory
     only.
     fused: compute "l1" and "kl" by the Triton kernels of affinity_fused.py instead of tiles; the others are the
@@ -207,7 +208,7 @@ def _l2_pass(student: Tensor, teacher: Tensor, *, distance: str, with_gradient: 
         loss, slope = squares / (batch * pixels**2), 1 / (batch * pixels**2)
     else:
         loss = squares.sqrt() / pixels**2
-        slope = torch.where(squares == 0, 0.0, 0.5 / (loss * float(pixels) ** 4))  # the root has no gradient at zero: use 0 there
+        slope = torch.where(squares == 0, 0.0, 0.5 / (loss * float(pixels) ** 4))  # 0 where the root has no gradient
     if not with_gradient:
         return loss.to(student.dtype), None
     of_difference, of_total = (total + mixed.mT) * slope, (mixed + difference) * slope  # 2 X S^T, 2 X D^T

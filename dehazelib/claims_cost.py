@@ -178,8 +178,7 @@ def _step_over_student(rows: pd.DataFrame) -> tuple[tuple[float, float, float], 
     ratios = times.div(times[ALONE + way], axis="index")  # within each repeat
     ours, first = mean_interval(ratios[WITH + way].dropna()), rows.iloc[0]
     why = (f"a training step takes {_times(*ours)} times the student's alone, both {way}, {len(times)} repeats in "
-           f"turns, {first.batch} images of {first.height}x{first.width}, on "
-           + (first.gpu or f"{first.processor}, {first.threads} threads"))
+           f"turns, {first.batch} images of {first.height}x{first.width}, on {timing.machine_name(*first[timing.MACHINE])}")
     if RELEASED in ratios:
         released = mean_interval(ratios[RELEASED].dropna())
         why += f"; the released step, made again with its N x N matrices, {_times(*released)}"

@@ -19,6 +19,7 @@ from dehazelib.figure_style import (
 )
 from dehazelib.figure_style import style as style  # the diagrams' too
 from dehazelib.statistics import mean_interval
+from dehazelib.tables import SAME_BUDGET
 
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an error overlay
 INTERVAL = "95 % interval (Student's t) over"
@@ -227,7 +228,7 @@ def pareto(table5: pd.DataFrame, cost: str = "parameters") -> Figure:
                for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
     legend(fig, handles, f"hollow: published; filled: measured, whiskers: {INTERVAL} seeds" if len(panels) > 1 else "")
     for ax, (sized, x, y, reach) in zip(axes[0], points):
-        names = sized["model"].str.removesuffix(", budget of the baselines")  # the panel's title says so
+        names = sized["model"].str.removesuffix(SAME_BUDGET)  # the panel's title says so
         name_points(fig, ax, names, sized[x], sized[y], reach)
     return fig
 

@@ -23,16 +23,12 @@ def sentences(folder: Path) -> list[str]:
         if (file := folder / f"{name}.csv").exists():
             for machine, rows in _read(file).groupby(timing.MACHINE, sort=True):
                 if sentence := make(rows, folder, machine):
-                    lines.append(f"{sentence} ({_name(*machine)}).")
+                    lines.append(f"{sentence} ({timing.machine_name(*machine)}).")
     return lines
 
 
 def _read(file: Path) -> pd.DataFrame:
     return pd.read_csv(file).fillna({"gpu": ""})
-
-
-def _name(processor: str, threads: int, gpu: str) -> str:
-    return gpu or f"{processor}, {threads} threads"
 
 
 def _beside(file: Path, machine: tuple) -> pd.DataFrame:

@@ -12,14 +12,15 @@ from dehazelib.measured import READINGS, Measured, published
 from dehazelib.statistics import equivalence
 
 FRAMEWORK = "framework-as_released"
+SAME_BUDGET = ", budget of the baselines"  # how the names of our runs at that budget end
 FURTHER = {  # rows of Table 5 below the published ones
     "framework-as_described": "Ours, as described",
     "framework-as_released-adaptive": "Ours, as released, adaptive weight",
     "framework-as_described-adaptive": "Ours, as described, adaptive weight",
     "framework-bilinear_teacher": "Ours, bilinear resizing as teacher",
     "framework-untrained_teacher": "Ours, untrained teacher",
-    "student-equal_budget": "Ours [Student], budget of the baselines",
-    "framework-equal_budget": "Ours, budget of the baselines",
+    "student-equal_budget": f"Ours [Student]{SAME_BUDGET}",
+    "framework-equal_budget": f"Ours{SAME_BUDGET}",
     "zid_oracle": "ZID, stopped by the ground truth",
     "ld_net": "LD-Net",
     "gunet_t": "gUNet-T",

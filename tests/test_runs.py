@@ -8,11 +8,11 @@ from hashlib import sha256
 import pandas as pd
 import pytest
 
-from dehazelib import runs, study
+from dehazelib import runs, study, training
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import open_data
 from dehazelib.spec import Spec
-from dehazelib.training import WEIGHTS
+from dehazelib.training import CHECKPOINT, WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +188,27 @@ def test_weights_that_are_not_there_are_missed_with_what_to_do(settings, finishe
     kept.with_suffix(".away").rename(kept)
     with pytest.raises(FileNotFoundError, match="train the run first"):
         runs.Run(tmp_path, Spec()).network()
+
+
+def test_damaged_weights_are_named_with_what_to_do(tmp_path):
+    one = runs.Run(tmp_path, Spec())
+    one.folder.mkdir()
+    (one.folder / WEIGHTS).write_bytes(b"no tensors")
+    with pytest.raises(DataError, match=f"{WEIGHTS}: not a safetensors file .*: remove {one.folder} to train it again"):
+        one.network()
+
+
+def test_a_crash_after_the_last_step_loses_no_training(tmp_path, monkeypatch):
+    one, data = runs.Run(tmp_path, Spec(network="aod_net", steps=2, batch=1, crop=16, validation_pairs=1)), open_data("rooms")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Run, "write_provenance", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            one.train(data)
+    weights = (one.folder / WEIGHTS).read_bytes()
+    assert (one.folder / CHECKPOINT).exists() and not one.done
+    monkeypatch.setattr(training._State, "update", lambda *_: pytest.fail("it was trained again"))
+    one.train(data)
+    assert one.done and (one.folder / WEIGHTS).read_bytes() == weights and not (one.folder / CHECKPOINT).exists()
 
 
 def test_an_unknown_run_names_those_that_are_there(settings, finished):

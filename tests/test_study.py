@@ -174,3 +174,10 @@ def test_an_option_added_later_leaves_the_ids_of_earlier_runs_alone(monkeypatch)
     assert without != with_all and run.replace(reduce=2).id == other
     monkeypatch.setattr("dehazelib.spec.LATER", ("reduce", "start"))
     assert run.id != without and run.replace(start="x", reduce=2).id == run.replace(reduce=2, start="x").id
+
+
+def test_a_profile_that_is_no_yaml_is_named_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    (tmp_path / "mine.yaml").write_text("seeds: [1\nprofile: mine\n")
+    with pytest.raises(ValueError, match="mine.yaml is not YAML: [^\n]*$"):
+        study.load("mine")

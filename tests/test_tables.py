@@ -115,6 +115,15 @@ def test_an_ablation_shows_the_readings_that_ran_and_the_difference_to_their_bas
     assert table[table.label == "framework-as_described"].difference.isna().all()
 
 
+def test_a_difference_says_over_how_many_seeds_it_is(tmp_path):
+    base = np.array([[20.0, 30.0], [21.0, 31.0], [22.0, 32.0]])
+    rows = score("student", base) + score("framework-as_released", base[:2]) + score("framework-as_described", base[:1])
+    table = tables.build(folder(tmp_path, rows), "table_controls").set_index("label")
+    assert (table.seeds["student"], table.seeds["framework-as_released"]) == (3, 2)
+    assert table.seeds_compared["framework-as_released"] == 2
+    assert pd.isna(table.seeds_compared["framework-as_described"])  # one seed against three: means of unlike seeds
+
+
 def test_table_9_shows_ours_as_the_training_graph_and_as_deployed(tmp_path):
     compute = [COMPUTE | {"name": "full_framework", "form": "training_graph", "parameters": 122458,
                           "gflops_profiler": 64.04},

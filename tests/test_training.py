@@ -1,6 +1,7 @@
 """The training loop: resumption, repetition, several processes, learning."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -196,6 +197,14 @@ def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path
     network.load_state_dict(load_file(folder / WEIGHTS))
     kept = mean_psnr(network, TINY, tiny_data().validation.some(1))
     assert kept == pytest.approx(log.validation_psnr_rgb.max(), abs=1e-4)
+
+
+def test_a_validation_that_is_no_number_stops_the_run_rather_than_leave_it_without_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "mean_psnr", lambda *_: math.nan)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FloatingPointError, match="the validation nan dB at step"):
+        train(TINY, tiny_data(), tmp_path / "run")
+    assert not (tmp_path / "run" / WEIGHTS).exists()
 
 
 def test_a_loss_that_is_not_finite_stops_with_one_line(tmp_path):

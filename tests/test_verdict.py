@@ -466,6 +466,10 @@ def test_selecting_on_the_test_set_is_measured_on_the_same_images_but_does_not_d
     row = decided(folder(tmp_path, curves=once + several, scores=score("student", BASE)), "standard_split")
     assert (row.ours, row.verdict) == (1.5, "not tested here")  # not the mean scores of scores.csv, of other images
     assert "student +1.500" in row.why and "longest" not in row.why
+    alike = [row for label, best in (("a", 25.0), ("b", 27.0))
+             for row in curve(label, validation_psnr_rgb=[20.0, 21.0], test_psnr_rgb=[best, 24.0])]
+    row = decided(folder(tmp_path / "alike", curves=alike, scores=score("student", BASE)), "standard_split")
+    assert row.ours == 2.0 and np.isnan(row.low) and "label=a, b;" in row.source
 
 
 def test_writing_again_gives_the_same_bytes_and_the_table_it_returns(tmp_path):

@@ -81,6 +81,11 @@ def by_machine(rows: pd.DataFrame) -> pd.DataFrame:
     return groups.median().unstack("machine").reset_index().rename_axis(columns=None)
 
 
+def machine_name(processor: str, threads: int, gpu: str) -> str:
+    """Returns what to call a machine in a sentence: its GPU, else its processor and threads."""
+    return gpu or f"{processor}, {threads} threads"
+
+
 def file(name: str) -> Path:
     """Returns the path of a benchmark's rows."""
     return paths.results() / "benchmarks" / f"{name}.csv"
