@@ -233,14 +233,15 @@ def write_report(options: argparse.Namespace) -> None:
 
 
 def dehaze_photos(options: argparse.Namespace) -> None:
-    from dehazelib.inference import dehaze_file, keep_freed_memory, load
+    from dehazelib.allocator import keep_freed_memory
+    from dehazelib.inference import KEPT_MB, dehaze_file, load
 
     first = {}
     for photo in options.photos:
         if first.setdefault(photo.stem, photo) is not photo:
             raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: give each its own -o.")
     network = load(options.weights)
-    keep_freed_memory()
+    keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
     for photo in options.photos:
         target = options.out / f"{photo.stem}.png"
         if target.exists() and os.path.samefile(target, photo):

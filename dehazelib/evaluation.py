@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from dehazelib.allocator import freed_memory_kept
 from dehazelib.data.pairs import Pairs
 from dehazelib.metrics import psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb
 from dehazelib.resampling import super_resolution_pair
@@ -46,6 +47,7 @@ def mean_psnr(network: nn.Module, spec: Spec, pairs: Pairs) -> float:
     return torch.cat(scores).mean().item()
 
 
+@freed_memory_kept()
 def scores(network: nn.Module, spec: Spec, pairs: Pairs) -> pd.DataFrame:
     """Returns one row per image: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb."""
     rows = [

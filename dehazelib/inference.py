@@ -1,8 +1,6 @@
 """A trained student on photographs of any size."""
 
-import ctypes
 import os
-import platform
 from collections.abc import Callable
 from functools import reduce
 from operator import add
@@ -23,6 +21,7 @@ SHIPPED = paths.WEIGHTS / "student.safetensors"
 FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger ones are kept in float16
 WHOLE_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}  # of an image that runs in one piece; larger ones run in strips
 STRIP_PIXELS = {"cpu": 40_000, "cuda": 1_000_000}  # of one strip: on a CPU its maps stay in the cache
+KEPT_MB = 256  # of freed memory, by a process that dehazes photographs: a strip's; else it is asked for again every time
 STRIP_ROWS = 32  # at least: two more rows on either side are computed twice
 
 
@@ -118,17 +117,6 @@ def dehaze_file(network: Callable, photo: Path, target: Path) -> None:
         os.replace(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def keep_freed_memory() -> None:
-    """Lets this process keep up to 256 MB of what it has freed, where the C library is glibc.
-
-    Otherwise the memory of every strip goes back to the system and is asked for again, up to half of the time.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        library, trim_threshold, mmap_threshold = ctypes.CDLL(None), -1, -3  # of malloc.h
-        library.mallopt(trim_threshold, 256 * 2**20)
-        library.mallopt(mmap_threshold, 32 * 2**20)
 
 
 def strip_rows(width: int, device: str = "cpu") -> int:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dehazelib import networks
+from dehazelib.allocator import freed_memory_kept
 from dehazelib.autotune import Tuning, fastest
 from dehazelib.bench import memory
 from dehazelib.bench.timing import compare
@@ -88,6 +89,7 @@ def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None, 
                      fused=fused_affinity)
 
 
+@freed_memory_kept()
 def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware(),
           weights: dict[str, Tensor] | None = None) -> dict:
     """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`, and the

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dehazelib import inference, networks
+from dehazelib.allocator import keep_freed_memory
 from dehazelib.bench import memory, timing
 from dehazelib.data.pairs import Pairs, open_data
 from dehazelib.export import export
@@ -142,7 +143,7 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
 
 def photo_mb(student: nn.Module, height: int, width: int) -> float:
     """Returns the peak memory in MB of this process, all of it, for an 8-bit photograph; NaN where it cannot be read."""
-    inference.keep_freed_memory()
+    keep_freed_memory(large_blocks=False, most_mb=inference.KEPT_MB)
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     inference.dehaze(pixels, student)
     return memory.peak_mb()
