@@ -134,6 +134,14 @@ def test_every_call_has_a_process_of_its_own():
     assert len({*pids, os.getpid()}) == 3
 
 
+def test_another_process_stays_the_same():
+    with memory.another_process() as call:
+        first = call(os.getpid)
+        assert call(os.getpid) == first != os.getpid()
+        with pytest.raises(ValueError, match="invalid literal"):
+            call(int, "x")
+
+
 def test_an_error_in_a_fresh_process_arrives():
     with pytest.raises(ValueError, match="invalid literal"):
         memory.in_fresh_processes(int, [("x",)])

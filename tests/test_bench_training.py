@@ -1,6 +1,7 @@
 """The training benchmark compares like with like: the same objective on the same images, whatever the way."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -49,5 +50,13 @@ def test_every_way_of_ours_takes_a_step():
 
 def test_too_little_memory_for_the_literal_form_is_said_before_anything_runs(monkeypatch):
     monkeypatch.setattr(memory, "available_mb", lambda device: 4000.0)
-    with pytest.raises(MemoryError, match="needs about .* GB, most for its N x N matrices, and 4 GB are free"):
+    with pytest.raises(MemoryError, match="need about .* GB, most for its N x N matrices, and 4 GB are free"):
         bench.run()
+
+
+def test_the_released_step_runs_in_a_process_of_its_own_and_all_ways_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+    table = bench.run(SIZE, repeats=1).set_index("method")
+    ways = {bench.REFERENCE, bench.WAY, f"{bench.WAY}, freed memory given back", "student alone, channels last"}
+    assert ways <= set(table.index) and table.ratio[bench.REFERENCE] == 1
+    assert set(pd.read_csv(tmp_path / "benchmarks" / "training.csv").method) == set(table.index)

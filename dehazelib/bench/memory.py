@@ -4,7 +4,7 @@ import contextlib
 import gc
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -63,10 +63,24 @@ def in_fresh_processes(function: Callable, arguments: Iterable[tuple]) -> list:
 
     function: importable, with arguments and result that can be pickled.
     """
+    with _process(max_tasks_per_child=1) as pool:
+        return [pool.submit(function, *a).result() for a in arguments]
+
+
+@contextlib.contextmanager
+def another_process() -> Iterator[Callable]:
+    """Yields call(function, *arguments), which returns function(*arguments) from one other process, the same every time.
+
+    What this process does with its memory does not touch that one's. function: importable; what goes in and out can be pickled.
+    """
+    with _process() as pool:
+        yield lambda function, *arguments: pool.submit(function, *arguments).result()
+
+
+def _process(**options) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
-        return [pool.submit(function, *a).result() for a in arguments]
+    return ProcessPoolExecutor(1, mp_context=context, **options)
 
 
 def available_mb(device: str = "cpu") -> float:
