@@ -42,6 +42,8 @@ class Settings:
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"], or []
     sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
     sr_baseline_steps: int = 4  # of teacher_batch images
+    baseline_seeds: int = 1  # number of seeds of Table 5's networks, and of the plug-and-play comparison ...
+    single_seed: list = field(default_factory=list)  # ... but for these networks, which take long
     baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
     baseline_steps: int = 4
     baseline_batch: int = 2
@@ -70,7 +72,8 @@ class Settings:
             raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
         if self.baseline_recipe not in ("common", "authors"):
             raise ValueError(f"baseline_recipe is {self.baseline_recipe!r}: use common or authors.")
-        sizes = ("seeds", "control_seeds", "teacher_seeds", "ablation_seeds", "teacher_batch", "student_batch", "baseline_batch", "devices", "num_nodes")
+        sizes = ("seeds", "control_seeds", "teacher_seeds", "ablation_seeds", "baseline_seeds", "teacher_batch",
+                 "student_batch", "baseline_batch", "devices", "num_nodes")
         if small := [name for name in sizes if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
         if self.test_pairs < 0:
@@ -250,12 +253,14 @@ def baselines(settings: Settings) -> list[Spec]:
     prior = Spec(label="dark_channel_prior", network="dark_channel_prior", data=settings.source)
     if not names:
         return [prior]
-    others, own = [baseline(settings, name) for name in names], student(settings)
+    others, own = [run for name in names for run in _baselines(settings, name)], student(settings)
     ours = _budget(settings, own)
     if (ours.steps, ours.batch, ours.crop) == (own.steps, own.batch, own.crop):
         return [prior, *others]
-    return [prior, *others, ours.replace(label="student-equal_budget"),
-            _budget(settings, framework(settings, "as_released")).replace(label="framework-equal_budget")]
+    seeds = _seeds(settings, settings.baseline_seeds)
+    guided = _budget(settings, framework(settings, "as_released"))
+    return [prior, *others, *(ours.replace(label="student-equal_budget", seed=seed) for seed in seeds),
+            *(guided.replace(label="framework-equal_budget", seed=seed) for seed in seeds)]
 
 
 def baseline(settings: Settings, name: str) -> Spec:
@@ -279,9 +284,15 @@ def baseline(settings: Settings, name: str) -> Spec:
 def plug_and_play(settings: Settings) -> list[Spec]:
     """Returns other networks with and without the affinity module (on the outputs, adaptive weight), equal budgets."""
     names = [*settings.plug_and_play, *([settings.student] if settings.student != "student" else [])]
-    without = [baseline(settings, name) for name in dict.fromkeys(names)]
+    without = [run for name in dict.fromkeys(names) for run in _baselines(settings, name)]
     options = {"teacher": teacher(settings).id, **READINGS["as_released"], "affinity_share": ADAPTIVE_SHARE}
     return [run for spec in without for run in (spec, spec.replace(label=f"{spec.label}-affinity", **options))]
+
+
+def _baselines(settings: Settings, name: str) -> list[Spec]:
+    """Returns one network of Table 5 with each seed that the study asks for."""
+    first = baseline(settings, name)
+    return [first.replace(seed=seed) for seed in _seeds(settings, 1 if name in settings.single_seed else settings.baseline_seeds)]
 
 
 def _budget(settings: Settings, spec: Spec) -> Spec:

@@ -148,6 +148,14 @@ def test_other_students_come_with_and_without_the_module():
     assert runs[1].replace(**{k: getattr(runs[0], k) for k in ("label", "features", "teacher", "affinity_share")}) == runs[0]
 
 
+def test_baselines_and_their_guided_copies_have_the_seeds_asked_for_but_for_slow_ones():
+    settings = study.load("smoke", baselines=["aod_net", "ffa_net"], baseline_seeds=3, single_seed=["ffa_net"], seed=5)
+    seeds = [(run.label, run.seed) for run in study.baselines(settings) if run.network != "dark_channel_prior"]
+    names = ["aod_net"] * 3 + ["ffa_net"] + ["student-equal_budget"] * 3 + ["framework-equal_budget"] * 3
+    assert seeds == list(zip(names, [5, 6, 7, 5, 5, 6, 7, 5, 6, 7]))
+    assert [run.seed for run in study.plug_and_play(settings) if run.label == "aod_net-affinity"] == [5, 6, 7]
+
+
 def test_a_baseline_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="'resnet' is no dehazing network"):
         study.baselines(study.load("smoke", baselines=["resnet"]))
