@@ -8,6 +8,7 @@ from dehazelib.bench import timing
 from dehazelib.claims import published_images
 
 LITERAL, RELEASED, EAGER = "N x N", "as released", "eager"  # what each benchmark compares with
+GIVEN_BACK = ", freed memory given back"  # ends the name of the way of training that does not keep it
 FUSED = "fused"  # the affinity loss by Triton kernels; beside it stand the tiles
 NAMES = {"l2_norm": "L2", "l2": "L2 (equation 12)", "l1": "L1", "kl": "KL"}
 LOSS = 0.05  # dB that the quickest runtime may lose
@@ -75,8 +76,9 @@ def _training(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
     (hours,) = table.hours[table.method == RELEASED]
     ours = table[table.method.str.startswith("exact affinity")]
     single = ours[~ours.method.str.contains("16")]  # bits
-    best = pd.concat([part.nlargest(1, "ratio") for part in (single, ours)]).drop_duplicates("method")
-    parts = [f"{row.method}, {_times(row)}, {row.hours:,.0f} hours" for row in best.itertuples()]
+    given_back = ours[ours.method.str.endswith(GIVEN_BACK)]
+    shown = pd.concat([*(part.nlargest(1, "ratio") for part in (single, ours)), given_back]).drop_duplicates("method")
+    parts = [f"{row.method}, {_times(row)}, {row.hours:,.0f} hours" for row in shown.itertuples()]
     return ("**Training step** of the framework on whole images, images per second against the released step, made again, "
             f"and how long the paper's recipe would take here instead of its {hours:,.0f} hours: {'; '.join(parts)}")
 

@@ -53,9 +53,11 @@ def test_a_machine_with_a_gpu_is_told_by_its_gpu_rows_and_its_own_memory(tmp_pat
 def test_training_is_told_in_float32_and_in_the_quickest_way(tmp_path):
     machine = {k: v for k, v in HERE.items() if k != "device"} | {"batch": 2}
     write(tmp_path, "training", timed(machine, "as released", 10000.0) + timed(machine, "exact affinity", 2500.0)
-          + timed(machine, "exact affinity, bf16", 1000.0) + timed(machine, "student alone", 500.0))
+          + timed(machine, "exact affinity, bf16", 1000.0) + timed(machine, "student alone", 500.0)
+          + timed(machine, "exact affinity, freed memory given back", 5000.0))
     (line,) = speed.sentences(tmp_path)
-    assert "exact affinity, 4.0 times, 972 hours; exact affinity, bf16, 10 times, 389 hours" in line
+    assert ("exact affinity, 4.0 times, 972 hours; exact affinity, bf16, 10 times, 389 hours; "
+            "exact affinity, freed memory given back, 2.0 times, 1,943 hours") in line
     assert "instead of its 3,886 hours" in line
 
 
