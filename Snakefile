@@ -79,7 +79,7 @@ rule runs:
         gpu=lambda w: f"CUDA_VISIBLE_DEVICES={GPU[w.job]}" if GPUS else "",
     threads: lambda w: max(1, workflow.cores // GPUS) if GPUS and workflow.cores else workflow.cores or 4
     resources:
-        mem_mb=6000,
+        mem_mb=8000,
         runtime=600,
         **{f"gpu{n}": lambda w, n=n: int(GPU[w.job] == n) for n in range(GPUS)},
     shell:

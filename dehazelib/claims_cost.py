@@ -181,7 +181,7 @@ def _step_over_student(rows: pd.DataFrame) -> tuple[tuple[float, float, float], 
            f"turns, {first.batch} images of {first.height}x{first.width}, on {timing.machine_name(*first[timing.MACHINE])}")
     if RELEASED in ratios:
         released = mean_interval(ratios[RELEASED].dropna())
-        why += f"; the released step, made again with its N x N matrices, {_times(*released)}"
+        why += f"; the released step, made again with its N x N matrices and freed memory given back, {_times(*released)}"
     return ours, f"{why}; memory was not compared"
 
 

@@ -122,8 +122,11 @@ def affinity_on_other_networks(study: Measured, claim: pd.Series) -> Measurement
     if not keys:
         raise NotTested("not run: scores.csv has no label <key>-affinity, another network with the module")
     gains = {key: difference(study, claim, f"{key}-affinity", key) for key in keys}
-    first = min(gains.values(), key=lambda m: ((False, None, True).index(ruling(m, claim)[0]), m.low))
-    return _with_note(first, [f"{key} {signed(m.value, m.low, m.high)}" for key, m in gains.items() if len(keys) > 1])
+    key = min(keys, key=lambda key: ((False, None, True).index(ruling(gains[key], claim)[0]), gains[key].low))
+    if len(keys) == 1:
+        return gains[key]
+    first = dataclasses.replace(gains[key], why=f"{key}, which decides, since each of {len(keys)} networks must gain: {gains[key].why}")
+    return _with_note(first, [f"{key} {signed(m.value, m.low, m.high)}" for key, m in gains.items()])
 
 
 def intermediate_over_final(study: Measured, claim: pd.Series) -> Measurement:

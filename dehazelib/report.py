@@ -158,8 +158,10 @@ def _longest(study: Measured) -> list[str]:
     alone, guided = LONGEST
     if not study.has(alone):
         return []
-    ours, reduced = study.summary(alone), study.phases(alone)["reduce"].astype(int).tolist()
-    what = "images" + f", reduced {', then '.join(map(str, reduced))} times" * (max(reduced) > 1)
+    ours, reduced = study.summary(alone), list(dict.fromkeys(study.phases(alone)["reduce"].astype(int)))
+    smaller = [str(times) for times in reduced if times > 1]
+    what = "images" + f", reduced {', then '.join(smaller)} times" * bool(smaller)
+    what += ", then whole" * (bool(smaller) and reduced[-1] == 1)
     text = (f"**The student's longest run**, alone, saw {_share(study, alone, what)}, and scores "
             f"{ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} "
             f"{TEST[study.main]}." + " Its weights are those that dehazelib ships." * _ships(study))

@@ -76,6 +76,8 @@ class Settings:
                  "student_batch", "baseline_batch", "devices", "num_nodes")
         if small := [name for name in sizes if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
+        if unknown := set(self.single_seed) - {*BASELINES, *self.plug_and_play, self.student}:
+            raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(BASELINES)}.")
         if self.test_pairs < 0:
             raise ValueError(f"test_pairs is {self.test_pairs}: give a number of pairs, or 0 for all.")
         object.__setattr__(self, "data", _data(self.data))
@@ -258,7 +260,7 @@ def baselines(settings: Settings) -> list[Spec]:
     if (ours.steps, ours.batch, ours.crop) == (own.steps, own.batch, own.crop):
         return [prior, *others]
     seeds = _seeds(settings, settings.baseline_seeds)
-    guided = _budget(settings, framework(settings, "as_released"))
+    guided = _guided(settings, ours, "as_released")
     return [prior, *others, *(ours.replace(label="student-equal_budget", seed=seed) for seed in seeds),
             *(guided.replace(label="framework-equal_budget", seed=seed) for seed in seeds)]
 

@@ -145,7 +145,7 @@ def _machine(row) -> str:
 def plug_and_play(study: Measured) -> pd.DataFrame:
     """Returns other networks trained with and without the affinity module; `difference` is with less without."""
     columns = ["model", "key", *PSNR, *(f"{name}_with" for name in PSNR), *COMPARED, "verdict", *AMOUNT]
-    titles = dict(published("table5")[["key", "model"]].to_numpy())
+    titles = FURTHER | dict(published("table5")[["key", "model"]].to_numpy())
     keys = [label.removesuffix("-affinity") for label in study.scores.label.unique() if label.endswith("-affinity")]
     rows = []
     for key in keys:

@@ -113,6 +113,10 @@ def test_the_longest_run_counts_the_images_of_all_its_phases(make):
     last = runs_of("longest-student", 1, steps=500, batch=2, start="longest-student-phase1-s0")
     text = report.block(make(runs=first + last, scores=scores_of("longest-student", [[20.0, 21.0, 22.0]])))
     assert "saw 3,000 images, reduced 8, then 4 times: 0.11 %" in point(text, "The student's longest run") and "scores 21.00 dB" in text
+    middle = runs_of("longest-student-phase2", 1, steps=1000, batch=2, reduce=8, start="longest-student-phase1-s0")
+    whole = runs_of("longest-student", 1, steps=500, batch=2, reduce=1, start="longest-student-phase2-s0")
+    text = report.block(make("budget-nyu", runs=first + middle + whole, scores=scores_of("longest-student", [[20.0, 21.0, 22.0]])))
+    assert "saw 5,000 images, reduced 8 times, then whole: " in point(text, "The student's longest run")
     assert not report._longest(report.Measured(make("other-nyu")))
 
 

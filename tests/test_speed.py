@@ -50,6 +50,12 @@ def test_a_machine_with_a_gpu_is_told_by_its_gpu_rows_and_its_own_memory(tmp_pat
     assert "with 1 MB instead of 2 (EPYC, 2 threads)" in here and "50 times as fast with 5 MB instead of 6 (H100)" in there
 
 
+def test_the_names_of_ways_are_those_of_the_benchmark():
+    from dehazelib.bench import training
+
+    assert (speed.RELEASED, speed.GIVEN_BACK) == (training.REFERENCE, training.GIVEN_BACK)
+
+
 def test_training_is_told_in_float32_and_in_the_quickest_way(tmp_path):
     machine = {k: v for k, v in HERE.items() if k != "device"} | {"batch": 2}
     write(tmp_path, "training", timed(machine, "as released", 10000.0) + timed(machine, "exact affinity", 2500.0)

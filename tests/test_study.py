@@ -156,6 +156,17 @@ def test_baselines_and_their_guided_copies_have_the_seeds_asked_for_but_for_slow
     assert [run.seed for run in study.plug_and_play(settings) if run.label == "aod_net-affinity"] == [5, 6, 7]
 
 
+def test_a_slow_network_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="single_seed has ffanet: use aod_net"):
+        study.load("smoke", single_seed=["ffanet"])
+
+
+def test_our_runs_at_the_baselines_budget_push_as_hard_as_on_the_papers_images():
+    settings = study.load("smoke", baselines=["aod_net"], baseline_batch=2, baseline_crop=0, student_reduce=4)
+    (ours,) = [run for run in study.baselines(settings) if run.label == "framework-equal_budget"]
+    assert ours.affinity_weight == pytest.approx(study.PAPER_WEIGHT * study._released_strength(ours))
+
+
 def test_a_baseline_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="'resnet' is no dehazing network"):
         study.baselines(study.load("smoke", baselines=["resnet"]))

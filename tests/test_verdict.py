@@ -371,6 +371,7 @@ def test_the_network_that_the_module_does_not_help_decides(tmp_path):
         scores += score(f"{key}-affinity", BASE + gain) + score(key, BASE)
         row = decided(folder(tmp_path, scores=scores), "plug_and_play")
         assert row.verdict == expected and f"label={key}-affinity" in row.source
+    assert "msbdn, which decides, since each of 3 networks must gain: " in row.why
 
 
 def test_a_weight_without_a_rule_cannot_be_tested(tmp_path):
@@ -434,7 +435,7 @@ def test_training_overhead_compares_a_step_with_and_without_the_module(tmp_path,
     folder(benchmarks, training=rows)
     row = decided(study, "minimal_training_overhead")
     assert (row.verdict, row.ours) == (expected, pytest.approx(np.mean(ours) / 100))
-    assert "both channels last" in row.why and "its N x N matrices, 6.00" in row.why and "on p" in row.why
+    assert "both channels last" in row.why and "its N x N matrices and freed memory given back, 6.00" in row.why and "on p" in row.why
     rows += timed({"exact affinity, eager": [7, 7, 7], "student alone, eager": [7, 7, 7]}, gpu="G")
     folder(benchmarks, training=rows)
     row = decided(study, "minimal_training_overhead")

@@ -78,6 +78,8 @@ def another_process() -> Iterator[Callable]:
 
 
 def _process(**options) -> ProcessPoolExecutor:
+    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), **options)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return ProcessPoolExecutor(1, mp_context=context, **options)
