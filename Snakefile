@@ -25,6 +25,7 @@ NEEDS = {  # stages whose runs a notebook shows
     "02_teacher_super_resolution": ["teachers"],
     "03_student_dehazing": ["central", "controls", "search", "longest", "baselines"],
     "04_affinity_ablations": ["central", "controls", "ablations", "plug_and_play"],
+    "05_compute_benchmarks": ["central", "baselines"],
 }
 
 

@@ -39,7 +39,7 @@ def latency_psnr(table5: pd.DataFrame, table9: pd.DataFrame) -> Figure:
     points = [_latency_panel(ax, rows, name, hollow=rows is theirs) for ax, (name, rows) in zip(axes.flat, panels)]
     handles = [Line2D([], [], ls="", marker=marker, color=colour, mfc="white", mew=1.6, ms=7, label=label)
                for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
-    note = "hollow: published; filled: measured, whiskers: 95 % interval (Student's t) over seeds, none: one seed"
+    note = "hollow: published; filled: measured, whiskers: 95 % interval (Student's t) over seeds; none: one seed, or hidden by the mark"
     legend(fig, handles, "" if measured.empty else note)
     for ax, rows in zip(axes.flat, points):
         reach = whiskers(rows, "psnr_rgb", "psnr_low", "psnr_high")

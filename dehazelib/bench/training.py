@@ -118,13 +118,13 @@ def ours(spec: Spec, data: Data, device: torch.device) -> dict[str, Callable]:
     """Returns our ways of taking the same step, by name; on a GPU every candidate of the autotuning, too."""
     low = "bf16-mixed"
     methods = {
-        "exact affinity, loader": step(spec, data, device, Tuning(False), resident=False),
         "exact affinity": step(spec, data, device, Tuning(False)),
         WAY: step(spec, data, device, Tuning(True)),
         "exact affinity, channels last, bf16": step(spec.replace(precision=low), data, device, Tuning(True)),
         "student alone, channels last": step(spec.replace(features="none", teacher=""), data, device, Tuning(True)),
     }
     if device.type == "cuda":
+        methods["exact affinity, loader"] = step(spec, data, device, Tuning(False), resident=False)
         alone = spec.replace(features="none", teacher="", precision=low)
         methods |= {f"exact affinity, {name}, bf16": step(spec.replace(precision=low), data, device, tuning)
                     for name, tuning in candidates(spec).items()}
