@@ -47,6 +47,17 @@ def test_one_machine_plans_one_process_per_stage(tmp_path):
     assert jobs(text, "notebook") == 6 and jobs(text, "runs") == 6
 
 
+def test_all_notebooks_run_again_when_the_profile_is_newer(tmp_path):
+    arguments = ("--cores", "2", "--rerun-triggers", "mtime", "--config", "profile=smoke")
+    for line in plan(tmp_path, *arguments).splitlines():
+        if line.strip().startswith("output: "):
+            file = Path(line.split()[1])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            os.utime(file, (1e9, 1e9))
+    assert jobs(plan(tmp_path, *arguments), "notebook") == 6
+
+
 def test_a_cluster_plans_one_job_per_run_unchanged(tmp_path):
     text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "runs_per_job=1")
     assert jobs(text, "notebook") == 6 and jobs(text, "runs") > 30
