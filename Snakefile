@@ -11,11 +11,11 @@ import hashlib
 import shlex
 import sys
 
-from dehazelib import paths, study
+from dehazelib import paths, profiles, study
 
 PROFILE = str(config.get("profile", "smoke"))
 CHANGES = {"data": str(config["data"])} if config.get("data") else {}
-SETTINGS = study.load(PROFILE, **CHANGES)
+SETTINGS = profiles.load(PROFILE, **CHANGES)
 GPUS = int(config.get("gpus", 0))
 FOLDER = SETTINGS.folder
 DATA = f"--data {shlex.quote(SETTINGS.data)}" if CHANGES else ""

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from dehazelib import paths, study
+from dehazelib import paths, profiles, study
 from dehazelib.data.images import DataError
 
 
@@ -88,7 +88,7 @@ def _study_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change settings of the profile")
 
 
-def settings(options: argparse.Namespace) -> study.Settings:
+def settings(options: argparse.Namespace) -> profiles.Settings:
     """Returns the profile's settings with --data and --set applied."""
     import yaml
 
@@ -103,10 +103,10 @@ def settings(options: argparse.Namespace) -> study.Settings:
             raise ValueError(f"--set {item}: {value!r} is not a value in YAML.") from None
     if options.data:
         changes["data"] = options.data
-    return study.load(options.profile, **changes)
+    return profiles.load(options.profile, **changes)
 
 
-def chosen(names: list[str], options: study.Settings) -> list:
+def chosen(names: list[str], options: profiles.Settings) -> list:
     """Returns the runs named by id, label, stage or "all". Raises ValueError with the labels there are."""
     every = study.every(options)
     result = []

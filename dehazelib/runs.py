@@ -20,8 +20,8 @@ from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Data, Pair, Pairs, open_data
 from dehazelib.evaluation import scores, task_pairs
 from dehazelib.files import held, write_csv, write_text
+from dehazelib.profiles import Settings
 from dehazelib.spec import Spec
-from dehazelib.study import Settings
 from dehazelib.training import CHECKPOINT, LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"

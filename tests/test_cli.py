@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from dehazelib import cli, networks, paths, study
+from dehazelib import cli, networks, paths, profiles, study
 
 TINY = ("student_steps=2 student_batch=1 student_crop=32 validations=1 validation_pairs=1 test_pairs=1 "
         "accelerator=cpu").split()
@@ -182,12 +182,12 @@ def test_settings_are_the_profile_s_with_the_changes_given():
     changes = ["seed=3", "baselines=[aod_net]", "track_test=true", "precision=bf16-mixed"]
     command = ["train", "all", "--profile", "demo", "--data", "rooms", "--set", *changes]
     options = cli.parser().parse_args(command)
-    assert cli.settings(options) == study.load(
+    assert cli.settings(options) == profiles.load(
         "demo", data="rooms", seed=3, baselines=["aod_net"], track_test=True, precision="bf16-mixed")
 
 
 def test_runs_are_chosen_by_id_label_stage_or_all():
-    options = study.load("smoke", seeds=2)
+    options = profiles.load("smoke", seeds=2)
     student = [study.student(options, seed) for seed in (0, 1)]
     assert cli.chosen(["student"], options) == student and cli.chosen([student[1].id], options) == student[1:]
     assert cli.chosen(["central", "controls"], options) == study.central(options) + study.controls(options)

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from dehazelib import paths, study
+from dehazelib import paths, profiles
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 
@@ -53,7 +53,7 @@ def test_code_cells_are_short_and_plain(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_parameters_are_the_smoke_settings(path):
-    defaults = study.Settings()
+    defaults = profiles.Settings()
     for name, value in parameters(path).items():
         assert value == getattr(defaults, name) and type(value) is type(getattr(defaults, name)), name
 
@@ -65,7 +65,7 @@ def test_each_opens_with_what_it_reproduces_reads_writes_and_takes(path):
 
 
 def test_profiles_hold_only_differences_from_the_defaults():
-    defaults = study.Settings()
+    defaults = profiles.Settings()
     for file in paths.PROFILES.glob("*.yaml"):
         for name, value in yaml.safe_load(file.read_text()).items():
             assert name == "profile" or value != getattr(defaults, name), f"{file.name}: {name} is the default"

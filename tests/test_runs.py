@@ -8,7 +8,7 @@ from hashlib import sha256
 import pandas as pd
 import pytest
 
-from dehazelib import runs, study, training
+from dehazelib import profiles, runs, study, training
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import open_data
 from dehazelib.spec import Spec
@@ -24,8 +24,8 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(results):
-    return study.load("smoke", student_steps=2, teacher_steps=2, student_crop=32, validations=1, test_pairs=2,
-                      validation_pairs=1, student_batch=2)
+    return profiles.load("smoke", student_steps=2, teacher_steps=2, student_crop=32, validations=1, test_pairs=2,
+                         validation_pairs=1, student_batch=2)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Settings, profiles and the lists of runs."""
+"""The lists of runs and their specifications."""
 
 import json
 import math
@@ -7,51 +7,14 @@ import sys
 
 import pytest
 
-from dehazelib import networks, paths, study
+from dehazelib import networks, profiles, study
 from dehazelib.measured import published
 from dehazelib.spec import Spec, read
-
-PROFILES = sorted(path.stem for path in paths.PROFILES.glob("*.yaml"))
-
-
-def test_every_profile_loads_and_names_itself(monkeypatch, tmp_path):
-    monkeypatch.setenv("DEHAZE_DATA", str(tmp_path))
-    assert {"smoke", "demo", "budget", "paper"} <= set(PROFILES)
-    assert all(study.load(name).profile == name for name in PROFILES)
-
-
-def test_a_profile_with_an_unset_variable_says_so(monkeypatch):
-    monkeypatch.delenv("DEHAZE_DATA", raising=False)
-    with pytest.raises(ValueError, match="export DEHAZE_DATA"):
-        study.load("budget")
-
-
-@pytest.mark.parametrize("given, message", [
-    ({"sed": 1}, "Unknown parameter 'sed' .* did you mean seed"),
-    ({"student_step": 5}, "did you mean student_steps"),
-    ({"seed": "1"}, "seed .* must be int, not '1'"),
-    ({"track_test": 1}, "track_test .* must be bool"),
-    ({"recipe": "secret"}, "use one of modern, paper, released|use one of paper, released, modern"),
-    ({"readings": ["as_told"]}, "as_told"),
-])
-def test_misspelt_or_mistyped_parameters_stop_with_a_clear_message(given, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        study.from_notebook(given)
-
-
-def test_what_is_no_parameter_is_ignored_in_a_notebook():
-    namespace = {"seed": 3, "_i1": "x", "In": [], "Out": {}, "study": study, "print": print}
-    assert study.from_notebook(namespace).seed == 3
-
-
-def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(ValueError, match="demo.*smoke"):
-        study.load("huge")
 
 
 @pytest.mark.parametrize("profile", ["smoke", "demo"])
 def test_every_run_has_its_own_id_and_a_teacher_that_is_trained_before_it(profile):
-    every = study.every(study.load(profile))
+    every = study.every(profiles.load(profile))
     ids = [spec.id for spec in every]
     assert len(set(ids)) == len(ids)
     for place, spec in enumerate(every):
@@ -85,7 +48,7 @@ def test_a_wrong_specification_is_refused(changes, message):
 
 
 def test_both_readings_differ_only_in_the_affinity_module():
-    settings = study.load("smoke")
+    settings = profiles.load("smoke")
     released, described = (study.framework(settings, reading) for reading in ("as_released", "as_described"))
     different = {k for k in vars(released) if getattr(released, k) != getattr(described, k)}
     assert different == {"label", "features", "distance", "affinity_weight"}
@@ -93,18 +56,18 @@ def test_both_readings_differ_only_in_the_affinity_module():
 
 
 def test_the_released_weight_is_the_papers_on_the_papers_images_and_weaker_on_small_ones():
-    whole = study.load("smoke", student_crop=0, student_batch=2)
+    whole = profiles.load("smoke", student_crop=0, student_batch=2)
     assert study.framework(whole, "as_released").affinity_weight == 0.25
-    small = study.framework(study.load("smoke", student_crop=64, student_batch=4), "as_released").affinity_weight
+    small = study.framework(profiles.load("smoke", student_crop=64, student_batch=4), "as_released").affinity_weight
     assert small == pytest.approx(0.25 * 16**2 / (115 * 155) / math.sqrt(2))
     assert study.framework(whole.__class__(**{**vars(whole), "student_reduce": 4}), "as_released").affinity_weight == (
         pytest.approx(0.25 * 28 * 38 / (115 * 155)))
 
 
 def test_phases_of_the_longest_runs_follow_each_other_alone_and_with_the_module():
-    settings = study.load("smoke", student_crop=0, longest=[{"steps": 40}, {"steps": 20, "reduce": 2}])
+    settings = profiles.load("smoke", student_crop=0, longest=[{"steps": 40}, {"steps": 20, "reduce": 2}])
     first, last, guided_first, guided, *controls = study.longest(settings)
-    assert [run.network for run in controls] == ["hazy", "dark_channel_prior"] and study.longest(study.load("smoke")) == []
+    assert [run.network for run in controls] == ["hazy", "dark_channel_prior"] and study.longest(profiles.load("smoke")) == []
     assert (first.start, last.start, last.label, last.reduce) == ("", first.id, "longest-student", 2)
     assert (guided_first.start, guided.start, guided.label) == ("", guided_first.id, "longest-framework")
     assert not first.teacher and guided.teacher == study.teacher(settings).id and guided.distance == "l2_norm"
@@ -114,25 +77,25 @@ def test_phases_of_the_longest_runs_follow_each_other_alone_and_with_the_module(
 
 
 def test_the_search_is_never_scored():
-    settings = study.load("smoke", search={"slow": {"lr": 1e-4}})
+    settings = profiles.load("smoke", search={"slow": {"lr": 1e-4}})
     (slow,) = study.search(settings)
     assert slow.lr == 1e-4 and not study.is_scored(slow) and slow in study.every(settings)
 
 
 def test_an_unknown_row_of_the_ablations_is_refused():
     with pytest.raises(ValueError, match="ablations has w0.3: use lr, w0.50"):
-        study.ablations(study.load("smoke", ablations=["w0.3"]))
+        study.ablations(profiles.load("smoke", ablations=["w0.3"]))
 
 
 def test_the_recipes_are_those_of_the_paper_and_of_the_code():
-    paper, released = (study.student(study.load("smoke", recipe=r, student_crop=0, student_batch=2))
+    paper, released = (study.student(profiles.load("smoke", recipe=r, student_crop=0, student_batch=2))
                        for r in ("paper", "released"))
     assert (paper.lr, paper.decay, paper.decay_steps, paper.batch, paper.crop) == (1e-5, 0.98, 10 * 48 // 2, 2, 0)
     assert (released.lr, released.schedule, released.clip, released.augment) == (1e-4, "constant", 0.1, "released")
 
 
 def test_demo_has_a_run_for_every_row_of_the_tables():
-    settings = study.load("demo")
+    settings = profiles.load("demo")
     labels = {spec.label for spec in study.every(settings)}
     for table in ("table1", "table3"):
         assert {f"{key}-native" for key in published(table).key} <= labels
@@ -143,44 +106,39 @@ def test_demo_has_a_run_for_every_row_of_the_tables():
 
 
 def test_other_students_come_with_and_without_the_module():
-    runs = study.plug_and_play(study.load("smoke", student="gcanet", plug_and_play=["aod_net"]))
+    runs = study.plug_and_play(profiles.load("smoke", student="gcanet", plug_and_play=["aod_net"]))
     assert [run.label for run in runs] == ["aod_net", "aod_net-affinity", "gcanet", "gcanet-affinity"]
     assert runs[1].replace(**{k: getattr(runs[0], k) for k in ("label", "features", "teacher", "affinity_share")}) == runs[0]
 
 
 def test_baselines_and_their_guided_copies_have_the_seeds_asked_for_but_for_slow_ones():
-    settings = study.load("smoke", baselines=["aod_net", "ffa_net"], baseline_seeds=3, single_seed=["ffa_net"], seed=5)
+    settings = profiles.load("smoke", baselines=["aod_net", "ffa_net"], baseline_seeds=3, single_seed=["ffa_net"], seed=5)
     seeds = [(run.label, run.seed) for run in study.baselines(settings) if run.network != "dark_channel_prior"]
     names = ["aod_net"] * 3 + ["ffa_net"] + ["student-equal_budget"] * 3 + ["framework-equal_budget"] * 3
     assert seeds == list(zip(names, [5, 6, 7, 5, 5, 6, 7, 5, 6, 7]))
     assert [run.seed for run in study.plug_and_play(settings) if run.label == "aod_net-affinity"] == [5, 6, 7]
 
 
-def test_a_slow_network_that_does_not_exist_is_named():
-    with pytest.raises(ValueError, match="single_seed has ffanet: use aod_net"):
-        study.load("smoke", single_seed=["ffanet"])
-
-
 def test_our_runs_at_the_baselines_budget_push_as_hard_as_on_the_papers_images():
-    settings = study.load("smoke", baselines=["aod_net"], baseline_batch=2, baseline_crop=0, student_reduce=4)
+    settings = profiles.load("smoke", baselines=["aod_net"], baseline_batch=2, baseline_crop=0, student_reduce=4)
     (ours,) = [run for run in study.baselines(settings) if run.label == "framework-equal_budget"]
     assert ours.affinity_weight == pytest.approx(study.PAPER_WEIGHT * study._released_strength(ours))
 
 
 def test_a_baseline_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="'resnet' is no dehazing network"):
-        study.baselines(study.load("smoke", baselines=["resnet"]))
+        study.baselines(profiles.load("smoke", baselines=["resnet"]))
 
 
 def test_the_authors_recipe_uses_their_optimiser_and_loss():
-    settings = study.load("smoke", baseline_recipe="authors")
+    settings = profiles.load("smoke", baseline_recipe="authors")
     assert study.baseline(settings, "gunet_t").optimizer == "adamw"
     assert study.baseline(settings, "ffa_net").loss == "l1"
     assert study.baseline(settings, "dcpdn").beta1 == 0.5
 
 
 def test_lists_of_runs_need_no_torch_when_no_baseline_is_asked_for():
-    code = ("import sys, json; from dehazelib import study; s = study.load('smoke'); study.central(s); study.teachers(s);"
+    code = ("import sys, json; from dehazelib import profiles, study; s = profiles.load('smoke'); study.central(s); study.teachers(s);"
             "print(json.dumps('torch' in sys.modules))")
     assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) is False
 
@@ -193,10 +151,3 @@ def test_an_option_added_later_leaves_the_ids_of_earlier_runs_alone(monkeypatch)
     assert without != with_all and run.replace(reduce=2).id == other
     monkeypatch.setattr("dehazelib.spec.LATER", ("reduce", "start"))
     assert run.id != without and run.replace(start="x", reduce=2).id == run.replace(reduce=2, start="x").id
-
-
-def test_a_profile_that_is_no_yaml_is_named_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "PROFILES", tmp_path)
-    (tmp_path / "mine.yaml").write_text("seeds: [1\nprofile: mine\n")
-    with pytest.raises(ValueError, match="mine.yaml is not YAML: [^\n]*$"):
-        study.load("mine")

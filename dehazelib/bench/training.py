@@ -22,8 +22,9 @@ from dehazelib.bench import affinity, memory, timing
 from dehazelib.data.pairs import Data, Frames, Pair, Pairs
 from dehazelib.data.stream import turned
 from dehazelib.metrics import psnr_rgb
+from dehazelib.profiles import READINGS, RECIPES
 from dehazelib.spec import Spec
-from dehazelib.study import BATCH, IMAGE, READINGS, RECIPES, TEACHER
+from dehazelib.study import BATCH, IMAGE, TEACHER
 
 REFERENCE, WAY = "as released", "exact affinity, channels last"
 GIVEN_BACK = ", freed memory given back"  # ends the name of a way that does not keep it

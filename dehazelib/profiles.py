@@ -1,0 +1,165 @@
+"""Settings of the study: what a profile or a notebook's parameters cell can set, and what is refused. Light: no torch."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from dehazelib import paths
+
+READINGS = {  # of the affinity module: the paper's text, the authors' code
+    "as_described": {"features": "intermediate", "distance": "l2"},
+    "as_released": {"features": "outputs", "distance": "l2_norm"},
+}
+RECIPES = {  # of training: the paper's text, the authors' code, and one for limited time
+    "paper": {"lr": 1e-5, "schedule": "step", "decay": 0.98, "decay_epochs": 10, "augment": "none"},
+    "released": {"lr": 1e-4, "schedule": "constant", "clip": 0.1, "augment": "released"},
+    "modern": {"lr": 4e-3, "schedule": "cosine", "warmup_share": 0.05, "clip": 0.1, "augment": "flip"},
+}
+BASELINES = (  # Table 5, and after it today's light alternatives
+    "aod_net", "ssid", "zid", "zid_oracle", "lsid_fcnn", "mscnn", "dehazenet", "famed_net", "gfn", "gcanet", "dcpdn", "cycle_dehaze",
+    "msbdn", "ffa_net", "pfdn", "dehazing_4k", "griddehazenet", "ld_net", "gunet_t", "dehazeformer_t",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a profile or a notebook's parameters can set. The defaults are the profile "smoke"."""
+
+    profile: str = "smoke"  # results go to results/<profile>, or results/<profile>-<source> with real images
+    data: str = "rooms"  # rooms (embedded), or the folder that holds RESIDE and/or NYU Depth v2; may name $DEHAZE_DATA
+    seed: int = 0  # first seed
+    seeds: int = 1  # number of seeds of the central comparison
+    control_seeds: int = 1  # number of seeds of the controls
+    teacher_seeds: int = 1  # number of seeds of the teachers, Tables 1 to 4; the first one guides every framework
+    ablation_seeds: int = 1  # number of seeds of Tables 6 to 8
+    ablations: list = field(default_factory=lambda: ["lr", "w0.50", "w0.75", "l1", "kl"])  # rows of Tables 6, 7, 8 to train
+    recipe: str = "modern"  # modern, paper, released: see RECIPES
+    readings: list = field(default_factory=lambda: ["as_released"])  # of the paper, for Tables 6 to 8
+    teacher_steps: int = 12
+    teacher_batch: int = 4
+    teacher_crop: int = 32  # pixels of the clear image; 0: whole images
+    student_steps: int = 12
+    student_batch: int = 4
+    student_crop: int = 48  # pixels; 0: whole images
+    student_reduce: int = 1  # train on images averaged over so many pixels each way; scores are at full size
+    search: dict = field(default_factory=dict)  # name -> changes to the student's specification; compared on validation scenes
+    longest: list = field(default_factory=list)  # phases of the longest run, each a dict of changes; each goes on from the one before
+    student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
+    plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
+    baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"], or []
+    sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
+    sr_baseline_steps: int = 4  # of teacher_batch images
+    baseline_seeds: int = 1  # number of seeds of Table 5's networks, and of the plug-and-play comparison ...
+    single_seed: list = field(default_factory=list)  # ... but for these networks: only the first seed
+    baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
+    baseline_steps: int = 4
+    baseline_batch: int = 2
+    baseline_crop: int = 48
+    zero_shot_steps: int = 2  # per image, for ZID (its authors: 500)
+    benchmarks: list = field(default_factory=lambda: ["aod_net", "dehazenet", "student", "dsc_mc_fsrcnn", "mc_fsrcnn"])
+    affinity_pixels: list = field(default_factory=lambda: [256, 1024, 4096])  # sizes N of the affinity loss to measure
+    train_scenes: int = 0  # train on the first so many scenes; 0: all
+    validations: int = 2  # per run
+    validation_pairs: int = 2
+    test_pairs: int = 4  # of the reported test set, evenly spread; 0: all
+    track_test: bool = False  # also report what selecting on the test set would claim
+    precision: str = "32-true"  # 32-true, bf16-mixed, 16-mixed
+    accelerator: str = "auto"  # auto, cpu, cuda, mps
+    devices: int = 1  # processes per node
+    num_nodes: int = 1
+    workers: int = 0  # data loading processes, where the scenes are not held on the device
+    resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
+    autotune: bool = True  # on a GPU, time layouts, compilation and kernels before the first run of a kind
+
+    def __post_init__(self):
+        check(dataclasses.asdict(self), f"profile {self.profile}")
+        if self.recipe not in RECIPES:
+            raise ValueError(f"recipe is {self.recipe!r}: use one of {', '.join(RECIPES)}.")
+        if unknown := set(self.readings) - set(READINGS):
+            raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
+        if self.baseline_recipe not in ("common", "authors"):
+            raise ValueError(f"baseline_recipe is {self.baseline_recipe!r}: use common or authors.")
+        sizes = ("seeds", "control_seeds", "teacher_seeds", "ablation_seeds", "baseline_seeds", "teacher_batch",
+                 "student_batch", "baseline_batch", "devices", "num_nodes")
+        if small := [name for name in sizes if getattr(self, name) < 1]:
+            raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
+        if unknown := set(self.single_seed) - {*BASELINES, *self.plug_and_play, self.student}:
+            raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(BASELINES)}.")
+        if self.test_pairs < 0:
+            raise ValueError(f"test_pairs is {self.test_pairs}: give a number of pairs, or 0 for all.")
+        object.__setattr__(self, "data", _data(self.data))
+
+    @property
+    def source(self) -> str:
+        """Returns rooms, nyu or its: what the data folder holds."""
+        if self.data == "rooms":
+            return "rooms"
+        from dehazelib.data.pairs import source  # imports torch, which the embedded set does not need here
+
+        return source(self.data)
+
+    @property
+    def name(self) -> str:
+        """Returns the study's name, that of its folder."""
+        return self.profile if self.source == "rooms" else f"{self.profile}-{self.source}"
+
+    @property
+    def folder(self) -> Path:
+        return paths.results() / self.name
+
+    @property
+    def cabinet(self) -> Path:
+        return self.folder / "runs"
+
+
+def load(profile: str, **changes) -> Settings:
+    """Returns the settings of a profile, with changes. Raises ValueError naming an unknown profile or setting."""
+    file = paths.PROFILES / f"{profile}.yaml"
+    if not file.exists():
+        have = sorted(p.stem for p in paths.PROFILES.glob("*.yaml"))
+        raise ValueError(f"No profile {profile!r}. There are: {', '.join(have)} (notebooks/profiles).")
+    try:
+        settings = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    return _settings(settings | changes, f"profile {profile}")
+
+
+def from_notebook(namespace: Mapping) -> Settings:
+    """Returns the settings that a notebook's parameters cell and papermill have put into globals().
+
+    Raises ValueError for a name that is no setting (papermill itself only warns) and TypeError for a changed type.
+    """
+    literals = (bool, int, float, str, list, dict, type(None))
+    given = {k: v for k, v in namespace.items()
+             if type(v) in literals and not k.startswith("_") and k not in ("In", "Out")}
+    return _settings(given, "the notebook's parameters")
+
+
+def check(given: Mapping, where: str) -> None:
+    """Raises ValueError or TypeError, in one line, if a name or a type does not fit Settings."""
+    types = {f.name: f.type for f in dataclasses.fields(Settings)}
+    for name, value in given.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(types)}."
+            raise ValueError(f"Unknown parameter {name!r} in {where}: {hint}")
+        if type(value) is not types[name]:
+            raise TypeError(f"Parameter {name} in {where} must be {types[name].__name__}, not {value!r}.")
+
+
+def _settings(given: Mapping, where: str) -> Settings:
+    check(given, where)
+    return Settings(**given)
+
+
+def _data(where: str) -> str:
+    expanded = os.path.expandvars(where)
+    if "$" in expanded:
+        raise ValueError(f"data is {where!r}, but the variable is not set: export DEHAZE_DATA=/folder, or give data itself.")
+    return expanded if expanded == "rooms" else str(Path(expanded).expanduser().resolve())

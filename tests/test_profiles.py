@@ -1,0 +1,54 @@
+"""Settings: the profiles, a notebook's parameters, and what is refused."""
+
+import pytest
+
+from dehazelib import paths, profiles
+
+PROFILES = sorted(path.stem for path in paths.PROFILES.glob("*.yaml"))
+
+
+def test_every_profile_loads_and_names_itself(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHAZE_DATA", str(tmp_path))
+    assert {"smoke", "demo", "budget", "paper"} <= set(PROFILES)
+    assert all(profiles.load(name).profile == name for name in PROFILES)
+
+
+def test_a_profile_with_an_unset_variable_says_so(monkeypatch):
+    monkeypatch.delenv("DEHAZE_DATA", raising=False)
+    with pytest.raises(ValueError, match="export DEHAZE_DATA"):
+        profiles.load("budget")
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"sed": 1}, "Unknown parameter 'sed' .* did you mean seed"),
+    ({"student_step": 5}, "did you mean student_steps"),
+    ({"seed": "1"}, "seed .* must be int, not '1'"),
+    ({"track_test": 1}, "track_test .* must be bool"),
+    ({"recipe": "secret"}, "use one of modern, paper, released|use one of paper, released, modern"),
+    ({"readings": ["as_told"]}, "as_told"),
+])
+def test_misspelt_or_mistyped_parameters_stop_with_a_clear_message(given, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        profiles.from_notebook(given)
+
+
+def test_what_is_no_parameter_is_ignored_in_a_notebook():
+    namespace = {"seed": 3, "_i1": "x", "In": [], "Out": {}, "profiles": profiles, "print": print}
+    assert profiles.from_notebook(namespace).seed == 3
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(ValueError, match="demo.*smoke"):
+        profiles.load("huge")
+
+
+def test_a_slow_network_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="single_seed has ffanet: use aod_net"):
+        profiles.load("smoke", single_seed=["ffanet"])
+
+
+def test_a_profile_that_is_no_yaml_is_named_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    (tmp_path / "mine.yaml").write_text("seeds: [1\nprofile: mine\n")
+    with pytest.raises(ValueError, match="mine.yaml is not YAML: [^\n]*$"):
+        profiles.load("mine")
