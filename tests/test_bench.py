@@ -68,6 +68,12 @@ def test_after_three_repeats_time_is_limited_and_a_slow_method_is_timed_once(clo
     assert len(timing.compare({"fast": lambda: clock.pass_(1)}, repeats=7, seconds=4.5)) == 4  # and one to warm up
 
 
+def test_a_method_that_is_warm_already_is_not_warmed_up(clock):
+    calls = []
+    methods = {name: lambda name=name: (calls.append(name), clock.pass_(1)) for name in "ab"}
+    assert len(timing.compare(methods, repeats=2, warm={"a"})) == 4 and calls == ["b", *"abab"]
+
+
 @pytest.mark.parametrize("methods, repeats", [({}, 3), ({"a": int}, 0)])
 def test_nothing_to_compare_is_an_error(methods, repeats):
     with pytest.raises(ValueError, match="at least one repeat"):

@@ -1,7 +1,7 @@
 """How long methods take against each other: timed in turns, compared within each turn, kept per machine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +16,10 @@ LEAST = 3  # repeats, whatever they take
 
 
 def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds: float = 60.0,
-            device: str = "cpu") -> pd.DataFrame:
+            device: str = "cpu", warm: Container[str] = ()) -> pd.DataFrame:
     """Returns one row per method and repeat: method, repeat (from 0), ms.
 
-    Every method runs once to warm up; then each repeat runs all methods in turn, so that whatever else slows the
+    Every method but those called `warm` runs once to warm up; then each repeat runs all methods in turn, so that whatever else slows the
     machine slows them alike. After three repeats no new one begins once `seconds` are spent; a method whose warm-up
     alone took longer than that is not run again: its warm-up is its one repeat.
     methods: name -> function without arguments. device: "cuda" waits for the GPU before and after each call.
@@ -28,7 +28,7 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
     if not methods or repeats < 1:
         raise ValueError(f"compare needs methods and at least one repeat, not {len(methods)} and {repeats}.")
     began = time.perf_counter()
-    first = {name: milliseconds(run, device) for name, run in methods.items()}
+    first = {name: milliseconds(run, device) for name, run in methods.items() if name not in warm}
     slow = {name: ms for name, ms in first.items() if ms > seconds * 1e3}
     rows = [{"method": name, "repeat": 0, "ms": ms} for name, ms in slow.items()]
     for repeat in range(repeats):
