@@ -17,6 +17,7 @@ study: .venv/installed
 	$(WORKFLOW)
 
 test: .venv/installed
+	$(BIN)/ruff check --quiet --no-cache
 	$(BIN)/python -m pytest
 	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && DEHAZE_RESULTS="$$scratch" \
 		$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -x -p no:cacheprovider notebooks
