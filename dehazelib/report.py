@@ -82,21 +82,24 @@ def inside(text: str, name: Path | str = "README.md") -> str:
 
 
 def block(folder: Path) -> str:
-    """Returns the claims block: headline claims, what the module gains, how sure that is, the budget, how to check it.
+    """Returns the claims block: the study in one minute, headline claims, what the module gains, how sure that is, the
+    budget, how fast the code is, how to check it all.
 
     Raises ValueError if the study has no student.
     """
     study, claims, place = _study(folder), verdict.verdicts(folder), f"results/{folder.name}"
     shown = claims.set_index("id", drop=False).loc[HEADLINE]
-    points = [_gain(study), *_teacher(study), *_longest(study), *_error(study), _certainty(study), _budget(study)]
+    points = [_gain(study), *_longest(study), _certainty(study), _budget(study)]
     if (folder / "tables" / "forensics.md").exists():
         points.append("**Without training.** What Table 9 counts, what the 920x1240 target is, how little the module "
                       f"pushes: [computed from the printed numbers and the networks]({place}/tables/forensics.md).")
     return f"""
 ## Claimed and found
 
-{_table(CLAIM, map(_claim, shown.itertuples()))}
-Of the paper's {len(claims)} claims {_counts(claims)}: [all of them, with rule and rows]({place}/tables/verdict.md).
+{_minute(study, claims)}
+
+{_table(CLAIM, (_claim(row, brief=True) for row in shown.itertuples()))}
+[All claims, each with its rule and rows]({place}/tables/verdict.md); [what was run and what stays open](results/README.md).
 
 {_list([*points, *speed.sentences(folder.parent / "benchmarks"), _check(study)])}"""
 
@@ -140,6 +143,19 @@ def _study(folder: Path) -> Measured:
     if not study.has("student") or not (study.runs.label == "student").any():
         raise ValueError(f"{folder} has no scores of the student: train it first (dehazelib train central).")
     return study
+
+
+def _minute(study: Measured, claims: pd.DataFrame) -> str:
+    """Returns what was claimed and what was found, for those who read nothing else."""
+    rows = claims.set_index("id", drop=False)
+    gain, score = rows.loc["affinity_gain_db"], rows.loc["framework_psnr"]
+    best = LONGEST[0] if study.has(LONGEST[0]) else "student"
+    of_images, of_pixels = (f"{100 * share:.2g} %" for share in _shares(study, best))
+    return (f"**Claimed:** the module lifts its student by {gain.value:g} dB, to {score.value:g} dB. **Found:** trained on the "
+            f"same images, student and framework differ by {_ours(gain) or 'an amount not measured yet'}: {gain.verdict}. "
+            f"The {score.value:g} dB themselves are {score.verdict}: our student that trained longest saw {of_images} of the "
+            f"paper's images, {of_pixels} of their pixels, and reaches {study.summary(best)['psnr_rgb']:.2f} dB. "
+            f"Of the paper's {len(claims)} claims {_counts(claims)}.")
 
 
 def _gain(study: Measured) -> str:
@@ -248,11 +264,17 @@ def _open(claims: pd.DataFrame) -> list[str]:
 def _share(study: Measured, label: str, what: str) -> str:
     """Returns how many images a label's run and those before it saw, in % of the published recipe's, and of its pixels."""
     recipe, epoch = published_images("dehazing"), int(published("claims").set_index("id").value["its_hazy_images"])
-    images = study.images_seen(label)
+    of_images, of_pixels = (f"{100 * share:.2g} %" for share in _shares(study, label))
+    return (f"{study.images_seen(label):,.0f} {what}: {of_images} of the published recipe's {recipe:,} images "
+            f"({recipe / epoch:.0f} epochs of {epoch:,}), {of_pixels} of their pixels")
+
+
+def _shares(study: Measured, label: str) -> tuple[float, float]:
+    """Returns the share of the published recipe's images, and of their pixels, that a label's run and those before it saw."""
+    recipe = published_images("dehazing")
     area = sum(row.training_images * (row.crop**2 or SIDES[0] // row.reduce * (SIDES[1] // row.reduce))
                for row in study.phases(label).itertuples())
-    return (f"{images:,.0f} {what}: {100 * images / recipe:.2g} % of the published recipe's {recipe:,} images "
-            f"({recipe / epoch:.0f} epochs of {epoch:,}), {100 * area / (recipe * SIDES[0] * SIDES[1]):.2g} % of their pixels")
+    return study.images_seen(label) / recipe, area / (recipe * SIDES[0] * SIDES[1])
 
 
 def _groups(study: Measured) -> list[list[str]]:
@@ -263,13 +285,14 @@ def _groups(study: Measured) -> list[list[str]]:
              ", ".join(runs.label.unique())] for (task, images), runs in groups]
 
 
-def _claim(row) -> list[str]:
-    """Returns the cells of one verdict: as claimed, theirs, ours, verdict, and the gist of why."""
+def _claim(row, brief: bool = False) -> list[str]:
+    """Returns the cells of one verdict: as claimed, theirs, ours, verdict, and the gist of why; brief: shorter where undecided."""
     printed = "" if pd.isna(row.value) else f"{row.value:,.10g}{UNITS.get(row.unit, '')}"
     clauses = row.why.partition("; rule: ")[0].split("; ")
     rests = "; ".join(clauses[:2])
     if row.verdict == verdict.NOT_TESTED:
-        rests = row.why if "; rule: " not in row.why else f"{clauses[0]}; {_reason(row.why)}"
+        reason = _reason(row.why).partition(": ")[0].partition("; ")[0] if brief else _reason(row.why)
+        rests = row.why if "; rule: " not in row.why else f"{clauses[0]}; {reason}"
     return [row.claim, printed, _ours(row), row.verdict, rests]
 
 

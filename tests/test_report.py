@@ -73,6 +73,7 @@ def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(m
     text = report.block(make(gain=gain))
     _, *row = cells(text, "Adding the affinity module")
     assert row == ["4.2056 dB", ours, expected, "sots_indoor, 3 of 500 pairs, 2 seeds; at this budget: trained 1500 steps of 1"]
+    assert f"student and framework differ by {ours}: {expected}. The 32.1412 dB themselves are not tested here" in text
     assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
 
 
@@ -203,7 +204,7 @@ def test_the_teacher_stands_beside_resizing_and_the_prior_beside_the_student(mak
     scores = [row for label, psnr in labels.items() for row in scores_of(label, [[psnr] * 3])]
     runs = runs_of("dsc_mc_fsrcnn-upsampled", 1, steps=2000, batch=4) + [
         row for label in labels if label != "dsc_mc_fsrcnn-upsampled" for row in runs_of(label, 1, training_images=np.nan)]
-    text = report.block(make(runs=runs, scores=scores))
+    text = report.overview(make(runs=runs, scores=scores))
     line = point(text, "The teacher")
     assert "saw 8,000 windows and doubles images at 39.00 dB; bicubic resizing does so at 44.00, bilinear without error" in line
     assert "The dark channel prior, which needs no training, scores 19.00 dB, SSIM 0.8000." in point(text, "How sure")
@@ -222,10 +223,10 @@ def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if
 
 def test_where_the_error_lies_follows_from_the_protocols(make):
     folder = make()
-    assert "Where its error lies" not in report.block(folder)
+    assert "Where its error lies" not in report.overview(folder)
     rows = [{"run": "r", "label": "longest-student", "seed": 0, "test_set": "sots_indoor", "image": f"{image}_1",
              "protocol": name, "value": value + image}
             for image in (0, 1) for name, value in (("psnr_rgb", 20.0), ("psnr_rgb_offset", 25.0), ("psnr_rgb_details", 33.0))]
     pd.DataFrame(rows).to_csv(folder / "protocols.csv", index=False)
-    line = point(report.block(folder), "Where its error lies")
+    line = point(report.overview(folder), "Where its error lies")
     assert "On 2 pairs it scores 20.50 dB" in line and "25.50, with that of every 20x20 block 33.50" in line
