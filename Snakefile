@@ -34,11 +34,12 @@ def split(stage, ids):
     size = int(config.get("runs_per_job", 0)) or -(-len(ids) // max(1, GPUS))
     size = len(ids) if stage == "longest" else size
     parts = [ids[i : i + size] for i in range(0, len(ids), size or 1)]
-    return {f"{stage}-{i}-{hashlib.sha256(' '.join(part).encode()).hexdigest()[:8]}": part for i, part in enumerate(parts)}
+    return {f"{stage}-{i}-{hashlib.sha256(' '.join(part).encode()).hexdigest()[:8]}": part
+            for i, part in enumerate(parts)}
 
 
 LISTED = {stage: [spec.id for spec in runs(SETTINGS)] for stage, runs in study.STAGES.items()}
-FIRST = {run: stage for stage in reversed(LISTED) for run in LISTED[stage]}  # several stages may list a run; one makes it
+FIRST = {run: stage for stage in reversed(LISTED) for run in LISTED[stage]}  # stages may share a run; one makes it
 RUNS = {}
 for stage, ids in LISTED.items():
     RUNS |= split(stage, [run for run in dict.fromkeys(ids) if FIRST[run] == stage])
@@ -56,7 +57,8 @@ def stamps(*stages):
 
 
 def before(name):
-    """Returns the notebooks that run before this one, which is run again if one of them is: the verdict reads what all wrote."""
+    """Returns the notebooks that run before this one, which is run again if one of them is: the verdict reads what all
+    wrote."""
     return [str(FOLDER / "notebooks" / f"{other}.ipynb") for other in NOTEBOOKS if other < name]
 
 

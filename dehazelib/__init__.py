@@ -10,7 +10,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def dehaze(image, weights=None):
-    """Returns the dehazed image, of the same type and size: a PIL image, an array uint8 (H, W, 3) or a tensor in [0, 1].
+    """Returns the dehazed image, of the same type and size: a PIL image, a uint8 array (H, W, 3) or tensor in [0, 1].
 
     weights: a student's .safetensors file, by default the shipped one, or a loaded network. See dehazelib.inference.
     """

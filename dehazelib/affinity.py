@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 
 DISTANCES = ("l2_norm", "l2", "l1", "kl")
 ENTRYWISE = ("l1", "kl")  # those that need every entry of H and C
-SLICE, SLICE_ELEMENTS = 2048, 2**16  # the least pixels of a slice of both maps; it has more while these elements allow it
+SLICE, SLICE_ELEMENTS = 2048, 2**16  # least pixels of a slice of both maps; it has more while these elements allow it
 
 
 def affinity_loss(
@@ -164,7 +164,7 @@ def _accumulator(features: Tensor) -> torch.dtype:
 
 
 def _pass(distance: str, student: Tensor, tile_elements: int, fused: bool):
-    """A function of student, teacher and with_gradient that returns the distance and its gradient (B, C, N), or None."""
+    """A function of student, teacher and with_gradient, returning the distance and its gradient (B, C, N), or None."""
     if distance not in ENTRYWISE:
         return functools.partial(_l2_pass, distance=distance)
     if fused:
@@ -203,7 +203,7 @@ def _l2_pass(student: Tensor, teacher: Tensor, *, distance: str, with_gradient: 
     total = mixed = difference = 0  # S S^T, S D^T, D D^T: (B, K, K)
     for _, s, d in _sums_and_differences(student, teacher, rotation):
         total, mixed, difference = total + s @ s.mT, mixed + s @ d.mT, difference + d @ d.mT
-    squares = ((difference * total + mixed * mixed.mT) / 2).sum().clamp_min(0)  # after a rotation both terms are positive
+    squares = ((difference * total + mixed * mixed.mT) / 2).sum().clamp_min(0)  # after a rotation both are positive
     if distance == "l2":
         loss, slope = squares / (batch * pixels**2), 1 / (batch * pixels**2)
     else:
@@ -228,8 +228,8 @@ def _sums_and_differences(student: Tensor, teacher: Tensor, rotation: Tensor) ->
 def _rotation(student: Tensor, teacher: Tensor) -> Tensor:
     """(B, K, K), the orthogonal matrix that turns the teacher nearest to the student (Procrustes).
 
-    Affinities do not see a rotation of the channels, and after it the maps' difference is small whenever their affinities
-    agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
+    Affinities do not see a rotation of the channels, and after it the maps' difference is small whenever their
+    affinities agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
     """
     cross = sum(x @ y.mT for _, x, y in _converted(student, teacher))
     left, _, right = torch.linalg.svd(cross.nan_to_num(0.0, 0.0, 0.0))  # the maps keep what is not finite

@@ -22,7 +22,7 @@ from triton.errors import TritonError
 BLOCK = 64  # rows of a program, and columns of a step
 WARPS = 8  # of a program; with 4 the three kernels fill the registers of compute capability 9.0
 LEAST = 16  # the shortest side that tl.dot takes
-# What a kernel raises that cannot be compiled or launched: Triton's own; without Python's headers, a C compiler or a driver
+# What a kernel raises that cannot be compiled or launched: Triton's own; without Python's headers, C compiler or driver
 FAILURES = (TritonError, subprocess.SubprocessError, OSError, ImportError, AssertionError)
 
 

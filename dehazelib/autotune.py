@@ -38,8 +38,8 @@ def fastest(spec: Spec, shape: tuple, device: str, milliseconds: Callable[[Tunin
     """Returns the fastest candidate for steps of this run's kind on this machine; times them unless the same candidates
     were timed before.
 
-    shape: of the input batch. milliseconds(tuning): the time of one step; a candidate for which it raises RuntimeError is
-    passed over, and its error is logged.
+    shape: of the input batch. milliseconds(tuning): the time of one step; a candidate for which it raises RuntimeError
+    is passed over, and its error is logged.
     """
     file = paths.cache() / "tuning.json"
     known = _read(file)

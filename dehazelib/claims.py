@@ -195,13 +195,15 @@ def reading(study: Measured, *suffixes: str) -> list[str]:
     return present
 
 
-def compute_row(study: Measured, name: str, form: str = "deployed", device: str = "", needs: str = "parameters") -> pd.Series:
+def compute_row(study: Measured, name: str, form: str = "deployed", device: str = "",
+                needs: str = "parameters") -> pd.Series:
     """Returns the compute.csv row of a network in a form that has a number in the column `needs`, on `device` or,
     without one, on a GPU before a CPU. Raises NotTested if there is none."""
     rows = study.compute[(study.compute.name == name) & (study.compute.form == form)]
     rows = rows[(rows.device == device) | (device == "")].dropna(subset=needs)
     if rows.empty:
-        raise NotTested(f"not run: compute.csv has no row of {name} ({form}){f' on {device}' * bool(device)} with {needs}")
+        raise NotTested(f"not run: compute.csv has no row of {name} ({form}){f' on {device}' * bool(device)} "
+                        f"with {needs}")
     return rows.iloc[np.argsort(rows.device.str.lower().str.startswith("cpu"), kind="stable")].iloc[0]
 
 

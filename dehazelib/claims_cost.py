@@ -178,10 +178,12 @@ def _step_over_student(rows: pd.DataFrame) -> tuple[tuple[float, float, float], 
     ratios = times.div(times[ALONE + way], axis="index")  # within each repeat
     ours, first = mean_interval(ratios[WITH + way].dropna()), rows.iloc[0]
     why = (f"a training step takes {_times(*ours)} times the student's alone, both {way}, {len(times)} repeats in "
-           f"turns, {first.batch} images of {first.height}x{first.width}, on {timing.machine_name(*first[timing.MACHINE])}")
+           f"turns, {first.batch} images of {first.height}x{first.width}, on "
+           f"{timing.machine_name(*first[timing.MACHINE])}")
     if RELEASED in ratios:
         released = mean_interval(ratios[RELEASED].dropna())
-        why += f"; the released step, made again with its N x N matrices and freed memory given back, {_times(*released)}"
+        why += ("; the released step, made again with its N x N matrices and freed memory given back, "
+                f"{_times(*released)}")
     return ours, f"{why}; memory was not compared"
 
 

@@ -125,7 +125,8 @@ def affinity_on_other_networks(study: Measured, claim: pd.Series) -> Measurement
     key = min(keys, key=lambda key: ((False, None, True).index(ruling(gains[key], claim)[0]), gains[key].low))
     if len(keys) == 1:
         return gains[key]
-    first = dataclasses.replace(gains[key], why=f"{key}, which decides, since each of {len(keys)} networks must gain: {gains[key].why}")
+    why = f"{key}, which decides, since each of {len(keys)} networks must gain: {gains[key].why}"
+    first = dataclasses.replace(gains[key], why=why)
     return _with_note(first, [f"{key} {signed(m.value, m.low, m.high)}" for key, m in gains.items()])
 
 
@@ -162,7 +163,7 @@ def weight_chosen(study: Measured, claim: pd.Series) -> Measurement:
 
 
 def weight_spread(study: Measured, claim: pd.Series) -> Measurement:
-    """Every pair of weights must be that near: the pair that decides is one that is not, or else the one furthest apart."""
+    """Every pair of weights must be that near: the pair that decides is one that is not, or else the furthest apart."""
     labels, weights = _by_weight(study)
     pairs = [(better, worse) for worse, better in itertools.combinations(labels, 2)]
     gaps = [difference(study, claim, *pair, rule=at_most) for pair in pairs]
@@ -192,8 +193,8 @@ def outdoor_and_real(study: Measured, claim: pd.Series) -> Measurement:
 
 
 def split_kept(study: Measured, claim: pd.Series) -> Measurement:
-    """What choosing the checkpoint on the test set adds, in the label with most runs that had a choice; their mean, without
-    limits, where several labels have as many."""
+    """What choosing the checkpoint on the test set adds, in the label with most runs that had a choice; their mean,
+    without limits, where several labels have as many."""
     rows = selection(study)
     rows = rows[rows.validations > 1].sort_values("seeds", ascending=False, kind="stable")
     if rows.empty:
@@ -205,8 +206,8 @@ def split_kept(study: Measured, claim: pd.Series) -> Measurement:
     why = ("what keeping the checkpoint best on the test set adds, in dB, to keeping the one best on validation "
            f"scenes, same runs and images: {', '.join(gains)}; the authors kept the best on the test set; the rows "
            "do not show their scenes")
-    return Measurement(most.difference.mean(), f"curves.csv: label={', '.join(most.label)}; validation_psnr_rgb, test_psnr_rgb",
-                       why, undecided, low, high)
+    source = f"curves.csv: label={', '.join(most.label)}; validation_psnr_rgb, test_psnr_rgb"
+    return Measurement(most.difference.mean(), source, why, undecided, low, high)
 
 
 def resolution_kept(study: Measured, claim: pd.Series) -> Measurement:

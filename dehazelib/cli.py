@@ -239,7 +239,8 @@ def dehaze_photos(options: argparse.Namespace) -> None:
     first = {}
     for photo in options.photos:
         if first.setdefault(photo.stem, photo) is not photo:
-            raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: give each its own -o.")
+            raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: "
+                             "give each its own -o.")
     network = load(options.weights)
     keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
     for photo in options.photos:

@@ -1,7 +1,7 @@
 """One run in several processes, over GPUs and nodes: python -m dehazelib.distributed CABINET DATA SPEC HARDWARE
 
-Lightning Fabric starts the processes by running a script again, which neither a notebook nor a process with several runs
-survives, so a run that is to be split is trained by this script in processes of its own.
+Lightning Fabric starts the processes by running a script again, which neither a notebook nor a process with several
+runs survives, so a run that is to be split is trained by this script in processes of its own.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def processes() -> int:
 
 
 def mean(values: Tensor) -> Tensor:
-    """Returns values averaged over the processes that train together, without gradient; alone, the values themselves."""
+    """Returns values averaged over processes that train together, without gradient; alone, the values themselves."""
     if not _together():
         return values
     total = values.detach().clone()

@@ -22,8 +22,8 @@ def task_pairs(spec: Spec, pairs: Pairs) -> Pairs:
 def images(network: nn.Module, spec: Spec, pairs: Pairs) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
     """Yields (name, input, output, target) per image, each (1, 3, H, W) on the CPU, outputs clamped to [0, 1].
 
-    The network computes where its parameters lie, and its convolutions in full float32: above 50 dB one sees the rounding
-    to TF32 that a GPU would else do.
+    The network computes where its parameters lie, and its convolutions in full float32: above 50 dB one sees the
+    rounding to TF32 that a GPU would else do.
     """
     pairs = task_pairs(spec, pairs)
     training, device = network.training, next((p.device for p in network.parameters()), torch.device("cpu"))

@@ -15,7 +15,18 @@ from matplotlib.patches import Rectangle
 from scipy.ndimage import uniform_filter
 
 from dehazelib.figure_style import (
-    GREY, NAMES, WIDTH, legend, looks, name_line, name_of, name_points, one_test_set, require, subplots, whiskers,
+    GREY,
+    NAMES,
+    WIDTH,
+    legend,
+    looks,
+    name_line,
+    name_of,
+    name_points,
+    one_test_set,
+    require,
+    subplots,
+    whiskers,
 )
 from dehazelib.figure_style import style as style  # the diagrams' too
 from dehazelib.statistics import mean_interval
@@ -226,7 +237,8 @@ def pareto(table5: pd.DataFrame, cost: str = "parameters") -> Figure:
     points = [_pareto_panel(ax, table5, *panel) for ax, panel in zip(axes[0], panels)]
     handles = [Line2D([], [], ls="", marker=marker, color=colour, mfc="white", mew=1.6, label=label)
                for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
-    legend(fig, handles, f"hollow: published; filled: measured, whiskers: {INTERVAL} seeds; none: one seed, or hidden by the mark" if len(panels) > 1 else "")
+    note = f"hollow: published; filled: measured, whiskers: {INTERVAL} seeds; none: one seed, or hidden by the mark"
+    legend(fig, handles, note if len(panels) > 1 else "")
     for ax, (sized, x, y, reach) in zip(axes[0], points):
         names = sized["model"].str.removesuffix(SAME_BUDGET)  # the panel's title says so
         name_points(fig, ax, names, sized[x], sized[y], reach)

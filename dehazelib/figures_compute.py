@@ -39,7 +39,8 @@ def latency_psnr(table5: pd.DataFrame, table9: pd.DataFrame) -> Figure:
     points = [_latency_panel(ax, rows, name, hollow=rows is theirs) for ax, (name, rows) in zip(axes.flat, panels)]
     handles = [Line2D([], [], ls="", marker=marker, color=colour, mfc="white", mew=1.6, ms=7, label=label)
                for marker, colour, label in (("D", "C1", "the paper's own"), ("o", "C0", "other networks"))]
-    note = "hollow: published; filled: measured, whiskers: 95 % interval (Student's t) over seeds; none: one seed, or hidden by the mark"
+    note = ("hollow: published; filled: measured, whiskers: 95 % interval (Student's t) over seeds; "
+            "none: one seed, or hidden by the mark")
     legend(fig, handles, "" if measured.empty else note)
     for ax, rows in zip(axes.flat, points):
         reach = whiskers(rows, "psnr_rgb", "psnr_low", "psnr_high")
@@ -88,8 +89,8 @@ def affinity_memory(rows: pd.DataFrame) -> Figure:
         of_distance = positive[positive.distance == distance]
         for method in sorted(of_distance.method.unique(), key=lambda method: method == "N x N"):
             part, literal = of_distance[of_distance.method == method], method == "N x N"
-            ax.plot(part.pixels, part.extra_mb, {"N x N": "s-", "fused": "^:"}.get(method, "o-"), color=f"C{i}", ms=7, mew=1.6,
-                    lw=1 if literal else 1.8, mfc="white" if literal else f"C{i}", label=f"{name}, {method}")
+            ax.plot(part.pixels, part.extra_mb, {"N x N": "s-", "fused": "^:"}.get(method, "o-"), color=f"C{i}", ms=7,
+                    mew=1.6, lw=1 if literal else 1.8, mfc="white" if literal else f"C{i}", label=f"{name}, {method}")
             if literal:
                 reach = np.geomspace(part.pixels.iloc[-1], rows.pixels.max())
                 computed = part.extra_mb.iloc[-1] * (reach / part.pixels.iloc[-1]) ** 2

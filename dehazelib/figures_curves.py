@@ -7,7 +7,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dehazelib.figure_style import (
-    GREY, NAMES, legend, looks, name_line, name_of, one_test_set, require, seeds, subplots,
+    GREY,
+    NAMES,
+    legend,
+    looks,
+    name_line,
+    name_of,
+    one_test_set,
+    require,
+    seeds,
+    subplots,
 )
 
 TASKS = {"native": "restoring 460x620 (Tables 1 and 3)", "upsampled": "reaching 920x1240 (Tables 2 and 4)"}

@@ -47,7 +47,8 @@ def held(path: Path, what: str) -> Iterator[None]:
             print(f"{what}: another process works on it; waiting for it.", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
-            print(f"{what}: the disk of {path} knows no locks; let no second process work on it.", file=sys.stderr, flush=True)
+            print(f"{what}: the disk of {path} knows no locks; let no second process work on it.",
+                  file=sys.stderr, flush=True)
         try:
             yield
         finally:

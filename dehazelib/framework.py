@@ -19,8 +19,8 @@ class Framework(Objective):
     features: "outputs" compares the two final 3-channel images (as released; works with any network);
       "intermediate" compares three scales, the teacher's first, expanded and output features with the student's groups
       1, 2 and 3, and takes the mean (as described).
-    distance, fused: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term holds
-      this share, ||w g_FA|| / (||g|| + ||w g_FA||), of the gradient norms (exponential mean over measurements).
+    distance, fused: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term
+      holds this share, ||w g_FA|| / (||g|| + ||w g_FA||), of the gradient norms (exponential mean over measurements).
     teacher_input: "native" feeds the clear image itself (HR teacher), "half" the image at half its size (LR teacher).
     Both gradient norms are measured every MEASURE_EVERY steps, over all of the student's parameters. Where several
     processes share out each batch, loss and norms are those of the whole batch.
@@ -78,8 +78,9 @@ class Framework(Objective):
                                  "not an interpolation; use features=outputs.")
             matched = list(zip(groups, [*guide_features, guide]))
         size = hazy.shape[-2:]
-        distances = torch.stack([affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size, fused=self.fused)
-                                 for s, t in matched])
+        distances = torch.stack([
+            affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size, fused=self.fused)
+            for s, t in matched])
         if self.distance == "l2_norm":
             distances = of_all_processes(distances)
         return self.loss(dehazed, clear), distances.mean()
@@ -111,7 +112,7 @@ class Framework(Objective):
 def of_all_processes(norms: Tensor) -> Tensor:
     """Returns terms whose mean over the processes is, in value and gradient, the norm over all processes' images.
 
-    norms: over this process's own images; alone, it is returned as it is. A mean over equal parts of a batch is the mean
+    norms: over this process's own images; alone, it is returned as is. A mean over equal parts of a batch is the mean
     over the batch, and needs none of this; but the square root of a sum over P parts, s = sqrt(n_1^2 + ... + n_P^2), is
     about sqrt(P) times the mean of the n_p: so n_p is multiplied by the constant P n_p / s.
     """

@@ -21,7 +21,7 @@ SHIPPED = paths.WEIGHTS / "student.safetensors"
 FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger ones are kept in float16
 WHOLE_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}  # of an image that runs in one piece; larger ones run in strips
 STRIP_PIXELS = {"cpu": 40_000, "cuda": 1_000_000}  # of one strip: on a CPU its maps stay in the cache
-KEPT_MB = 256  # of freed memory, by a process that dehazes photographs: a strip's; else it is asked for again every time
+KEPT_MB = 256  # of freed memory, by a process that dehazes photographs: a strip's; else it is asked for again each time
 STRIP_ROWS = 32  # at least: two more rows on either side are computed twice
 
 

@@ -22,10 +22,11 @@ REQUIRED = {
     "real_hazy": ("run", "label", "seed", "image", "statistic", "before", "after"),
 }
 TEXT = ("run", "label", "network", "task", "target", "test_set", "image", "teacher", "teacher_input", "data", "loss",
-        "features", "distance", "start", "schedule", "augment", "manifest", "commit", "processor", "gpu", "torch", "name",
-        "title", "form", "device", "protocol", "statistic")
+        "features", "distance", "start", "schedule", "augment", "manifest", "commit", "processor", "gpu", "torch",
+        "name", "title", "form", "device", "protocol", "statistic")
 NOT_OPTIONS = ("run", "label", "network", "seed", "parameters", "best_epoch", "best_validation_psnr_rgb",
-               "psnr_selected_on_test", "minutes", "peak_memory_mb", "commit", "processor", "cores", "threads", "gpu", "torch")
+               "psnr_selected_on_test", "minutes", "peak_memory_mb", "commit", "processor", "cores", "threads", "gpu",
+               "torch")
 BOOTSTRAP_SEED = 0
 
 
@@ -82,8 +83,8 @@ class Measured:
         return paired_interval(self.rows(a), self.rows(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
 
     def seeds_compared(self, a: str, b: str) -> float:
-        """Returns over how many seeds `difference` compares, each with itself; NaN without rows, or where it compares means
-        over unlike seeds for lack of two in common."""
+        """Returns over how many seeds `difference` compares, each with itself; NaN without rows, or where it compares
+        means over unlike seeds for lack of two in common."""
         seeds = [set(self.rows(label).seed) for label in (a, b)]
         shared = len(seeds[0] & seeds[1])
         return shared if shared > 1 or shared and seeds[0] == seeds[1] else np.nan
@@ -100,7 +101,8 @@ class Measured:
         return self.of_runs(label, "training_images")
 
     def phases(self, label: str) -> pd.DataFrame:
-        """Returns the rows of runs.csv that led to the first run of a label: itself last, before it those it went on from."""
+        """Returns the rows of runs.csv that led to the first run of a label: itself last, before it those it went on
+        from."""
         chain = self.runs[self.runs.label == label].iloc[:1]
         while len(chain) and "start" in chain and chain.start.iloc[0] in set(self.runs.run):
             chain = pd.concat([self.runs[self.runs.run == chain.start.iloc[0]], chain])
@@ -154,7 +156,8 @@ def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
         labels = sorted(labels, key=lambda label: (label == kind, label))  # longest-student comes after its phases
         for phase, label in enumerate(labels, 1):
             part = curves[curves.label == label]
-            part = part.assign(label=kind, run=kind, phase=phase, **{name: part[name] + n for name, n in before.items()})
+            counted_on = {name: part[name] + n for name, n in before.items()}
+            part = part.assign(label=kind, run=kind, phase=phase, **counted_on)
             before = {name: part[name].max() for name in before}
             parts.append(part)
     return pd.concat(parts)

@@ -28,7 +28,7 @@ class Objective(nn.Module):
         return [[p for p in self.network.parameters() if p.requires_grad]]
 
     def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
-        """Returns the scalar loss of one group. inputs: hazy (or low-resolution) images; both (B, 3, H, W) in [0, 1]."""
+        """Returns the scalar loss of one group. inputs: hazy or low-resolution images; both (B, 3, H, W) in [0, 1]."""
         raise TypeError(f"{type(self).__name__} must define forward(group, inputs, target).")
 
     def measurements(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Settings of the study: what a profile or a notebook's parameters cell can set, and what is refused. Light: no torch."""
+"""Settings of the study: what a profile or a notebook's parameters cell can set, what is refused. Light: no torch."""
 
 import dataclasses
 import difflib
@@ -21,8 +21,8 @@ RECIPES = {  # of training: the paper's text, the authors' code, and one for lim
     "modern": {"lr": 4e-3, "schedule": "cosine", "warmup_share": 0.05, "clip": 0.1, "augment": "flip"},
 }
 BASELINES = (  # Table 5, and after it today's light alternatives
-    "aod_net", "ssid", "zid", "zid_oracle", "lsid_fcnn", "mscnn", "dehazenet", "famed_net", "gfn", "gcanet", "dcpdn", "cycle_dehaze",
-    "msbdn", "ffa_net", "pfdn", "dehazing_4k", "griddehazenet", "ld_net", "gunet_t", "dehazeformer_t",
+    "aod_net", "ssid", "zid", "zid_oracle", "lsid_fcnn", "mscnn", "dehazenet", "famed_net", "gfn", "gcanet", "dcpdn",
+    "cycle_dehaze", "msbdn", "ffa_net", "pfdn", "dehazing_4k", "griddehazenet", "ld_net", "gunet_t", "dehazeformer_t",
 )
 
 
@@ -37,7 +37,7 @@ class Settings:
     control_seeds: int = 1  # number of seeds of the controls
     teacher_seeds: int = 1  # number of seeds of the teachers, Tables 1 to 4; the first one guides every framework
     ablation_seeds: int = 1  # number of seeds of Tables 6 to 8
-    ablations: list = field(default_factory=lambda: ["lr", "w0.50", "w0.75", "l1", "kl"])  # rows of Tables 6, 7, 8 to train
+    ablations: list = field(default_factory=lambda: ["lr", "w0.50", "w0.75", "l1", "kl"])  # trained rows of Tables 6-8
     recipe: str = "modern"  # modern, paper, released: see RECIPES
     readings: list = field(default_factory=lambda: ["as_released"])  # of the paper, for Tables 6 to 8
     teacher_steps: int = 12
@@ -47,11 +47,11 @@ class Settings:
     student_batch: int = 4
     student_crop: int = 48  # pixels; 0: whole images
     student_reduce: int = 1  # train on images averaged over so many pixels each way; scores are at full size
-    search: dict = field(default_factory=dict)  # name -> changes to the student's specification; compared on validation scenes
-    longest: list = field(default_factory=list)  # phases of the longest run, each a dict of changes; each goes on from the one before
+    search: dict = field(default_factory=dict)  # name -> changes to the student's spec; compared on validation scenes
+    longest: list = field(default_factory=list)  # the longest run's phases: dicts of changes; each continues the last
     student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
-    baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # rows of Table 5 to train; or ["all"], or []
+    baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # trained rows of Table 5; ["all"] or []
     sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
     sr_baseline_steps: int = 4  # of teacher_batch images
     baseline_seeds: int = 1  # number of seeds of Table 5's networks, and of the plug-and-play comparison ...
@@ -161,5 +161,6 @@ def _settings(given: Mapping, where: str) -> Settings:
 def _data(where: str) -> str:
     expanded = os.path.expandvars(where)
     if "$" in expanded:
-        raise ValueError(f"data is {where!r}, but the variable is not set: export DEHAZE_DATA=/folder, or give data itself.")
+        raise ValueError(f"data is {where!r}, but the variable is not set: export DEHAZE_DATA=/folder, "
+                         "or give data itself.")
     return expanded if expanded == "rooms" else str(Path(expanded).expanduser().resolve())

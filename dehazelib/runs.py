@@ -68,7 +68,7 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from training or scoring the run; of several that train together, the first one does."""
+        """Keeps other processes from training or scoring the run; of several that train together, the first does."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with held(self.folder / LOCK, self.spec.id) if distributed.rank() == 0 else contextlib.nullcontext():
             yield
@@ -97,11 +97,12 @@ class Run:
 
     def write_provenance(self, data: Data, facts: dict) -> None:
         """Writes where the run comes from; with that it is done."""
-        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **facts, **provenance.environment()}
+        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **facts,
+                 **provenance.environment()}
         write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
 
     def teacher(self) -> nn.Module | None:
-        """Returns the frozen network that guides this run, or None. Raises FileNotFoundError if it is not trained yet."""
+        """Returns the frozen network that guides this run, or None. Raises FileNotFoundError if not trained yet."""
         name = self.spec.teacher
         if not name:
             return None
@@ -120,8 +121,8 @@ class Run:
         return network.to(memory_format=layout).eval()
 
     def weights(self) -> dict[str, Tensor]:
-        """Returns the trained network's state. Raises FileNotFoundError or DataError, saying what to do, if it is not there
-        or damaged."""
+        """Returns the trained network's state. Raises FileNotFoundError or DataError, saying what to do, if it is not
+        there or damaged."""
         file = self.folder / WEIGHTS
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: " + (
@@ -130,7 +131,8 @@ class Run:
         try:
             return load_file(file)
         except SafetensorError as error:
-            raise DataError(f"{file}: not a safetensors file ({error}): remove {self.folder} to train it again.") from None
+            raise DataError(f"{file}: not a safetensors file ({error}): "
+                            f"remove {self.folder} to train it again.") from None
 
     def score(self, pairs: Pairs, hardware: Hardware = Hardware()) -> pd.DataFrame:
         """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""
@@ -191,7 +193,7 @@ class Run:
 
 
 class Control(Run):
-    """A network without training: a control, or one that fits each image by itself. Scored like a run, never trained."""
+    """A network without training: a control, or one that fits each image alone. Scored like a run, never trained."""
 
     @property
     def done(self) -> bool:

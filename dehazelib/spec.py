@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-
 LATER = ()  # options added after runs were committed: only values other than the default enter a run's id
 
 
@@ -88,7 +87,8 @@ class Spec:
         if (self.features != "none") != bool(self.teacher):
             raise ValueError("Spec.teacher and Spec.features go together: the affinity module needs both.")
         if self.features != "none" and self.loss == "objective":
-            raise ValueError("Spec.loss is 'objective', the network authors' own: the affinity module needs a plain loss.")
+            raise ValueError("Spec.loss is 'objective', the network authors' own: "
+                             "the affinity module needs a plain loss.")
         if min(self.steps, self.batch, self.reduce, self.validations, self.validation_pairs) < 1:
             raise ValueError("Spec.steps, batch, reduce, validations and validation_pairs must be at least 1.")
 

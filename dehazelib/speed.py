@@ -18,7 +18,7 @@ SIZE = {"height": 460, "width": 620}
 
 
 def sentences(folder: Path) -> list[str]:
-    """Returns a sentence per machine and benchmark, from the rows in `folder`; none where its rows or its reference lack."""
+    """Returns a sentence per machine and benchmark, from the rows in `folder`; none where rows or reference lack."""
     made = [(_affinity, "affinity"), (_training, "training"), (_inference, "inference")]
     lines = []
     for make, name in made:
@@ -80,8 +80,9 @@ def _training(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
     given_back = ours[ours.method.str.endswith(GIVEN_BACK)]
     shown = pd.concat([*(part.nlargest(1, "ratio") for part in (single, ours)), given_back]).drop_duplicates("method")
     parts = [f"{row.method}, {_times(row)}, {row.hours:,.0f} hours" for row in shown.itertuples()]
-    return ("**Training step** of the framework on whole images, images per second against the released step, made again, "
-            f"and how long the paper's recipe would take here instead of its {hours:,.0f} hours: {'; '.join(parts)}")
+    return ("**Training step** of the framework on whole images, images per second against the released step, made "
+            f"again, and how long the paper's recipe would take here instead of its {hours:,.0f} hours: "
+            f"{'; '.join(parts)}")
 
 
 def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
@@ -95,7 +96,7 @@ def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> str:
     best = table.ms[[name not in lost or lost[name] > -LOSS for name in table.index]].idxmin()
     kept = f" ({table.ms[KEPT]:,.0f} with freed memory kept)" if KEPT in table.index else ""
     psnr = f", with {lost[best]:+z.3f} dB on {changes.image.nunique()} images" if best in lost else ""
-    return (f"**One 460x620 image** takes {table.ms[best]:,.0f} ms ({best}), eager float32 {table.ms[EAGER]:,.0f}{kept}: "
-            f"{_times(table.loc[best])} as fast{psnr}"
+    return (f"**One 460x620 image** takes {table.ms[best]:,.0f} ms ({best}), eager float32 "
+            f"{table.ms[EAGER]:,.0f}{kept}: {_times(table.loc[best])} as fast{psnr}"
             + "".join(f". A photograph of {row.height * row.width / 1e6:.0f} megapixels, in strips, takes a process of "
                       f"{row.peak_mb:,.0f} MB" for row in memory.itertuples()))

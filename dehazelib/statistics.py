@@ -65,7 +65,7 @@ def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str,
     """Returns (difference, low, high): that of `paired_bootstrap`, and the wider of two 95 % intervals.
 
     The bootstrap knows that images are few; Student's t over the differences of single seeds knows that seeds are few,
-    where resampling them makes intervals too narrow. If two or more seeds are common to a and b, only those are compared:
+    where resampling them makes intervals too narrow. With two or more seeds common to a and b, only those are compared:
     they share initial weights and the order of the data. Otherwise there is no t, and the interval is the bootstrap's.
     Arguments and errors are those of `paired_bootstrap`.
     """

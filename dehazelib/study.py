@@ -161,7 +161,7 @@ def _guided(settings: Settings, spec: Spec, reading: str, **changes) -> Spec:
 
 
 def search(settings: Settings) -> list[Spec]:
-    """Returns the runs of the search for a recipe; they are compared on validation scenes and never scored on a test set."""
+    """Returns the runs of the search for a recipe: compared on validation scenes, never scored on a test set."""
     return [_changed(settings, student(settings), changes).replace(label=f"{SEARCH}{name}")
             for name, changes in settings.search.items()]
 
@@ -198,7 +198,7 @@ def is_scored(spec: Spec) -> bool:
 def _released_strength(spec: Spec) -> float:
     """Returns what w_FA of the released norm is multiplied by, so that it pushes on these images as on the paper's.
 
-    A norm over a batch of B images, divided by N^2, falls like sqrt(B) / N, N the pooled pixels: on 64-pixel windows the
+    A norm over B images, divided by N^2, falls like sqrt(B) / N, N the pooled pixels: on 64-pixel windows the
     released term would otherwise be about 70 times as strong as on whole images. 1 for the paper's images and batch.
     """
     sides = [spec.crop or side // spec.reduce for side in IMAGE]

@@ -44,9 +44,11 @@ SSIM = ["ssim_gauss11_rgb", "ssim_low", "ssim_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
 COMPARED = [*DIFFERENCE, "seeds_compared"]  # a difference is over the seeds that both have, a score over all of its own
 AMOUNT = ["seeds", "images", "status"]
-COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "seeds_compared", "images")  # whole numbers or empty
+COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "seeds_compared",
+          "images")  # whole numbers or empty
 DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size_mb": 3,
-            "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "mean": 4, "gain": 2, "before": 4, "after": 4, "change": 4}
+            "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "mean": 4, "gain": 2, "before": 4, "after": 4,
+            "change": 4}
 
 
 # ---------------------------------------------------------------------------------------------- one builder per kind
@@ -66,7 +68,8 @@ def dehazing(study: Measured) -> pd.DataFrame:
     """Returns Table 5. `parameters` of a framework row is the training graph, student plus teacher; what runs at
     inference is `parameters_deployed`. Rows of the second test set follow the others."""
     columns = ["model", "key", "label", "test_set", "parameters_published", "parameters", "parameters_deployed",
-               "psnr_published", "ssim_published", *PSNR, *SSIM, "ssim_uniform7_rgb", "psnr_selected_on_test", "training_images", *AMOUNT]
+               "psnr_published", "ssim_published", *PSNR, *SSIM, "ssim_uniform7_rgb", "psnr_selected_on_test",
+               "training_images", *AMOUNT]
     rows = []
     for row in published("table5").to_dict("records"):
         label = FRAMEWORK if row["key"] == "full_framework" else row["key"]
@@ -104,9 +107,9 @@ def ablation(study: Measured, name: str) -> pd.DataFrame:
 def computing(study: Measured) -> pd.DataFrame:
     """Returns Table 9: a row per form and machine measured, then the networks that the paper's table does not have.
 
-    The form is "deployed", what a user runs, or "training_graph", student, teacher and module together, which is what the
-    paper's row "Ours" counts; ZID is measured for "one_step". gflops_profiler follows the paper's convention, gflops counts two operations per multiply-add, transposed
-    convolutions included.
+    The form is "deployed", what a user runs, or "training_graph", student, teacher and module together, which is what
+    the paper's row "Ours" counts; ZID is measured for "one_step". gflops_profiler follows the paper's convention,
+    gflops counts two operations per multiply-add, transposed convolutions included.
     """
     ours = ["parameters", "size_mb", "gflops_profiler", "gflops", "latency_ms", "latency_ms_low", "latency_ms_high",
             "peak_memory_mb", "machine"]

@@ -63,11 +63,11 @@ def protocols(study: Measured) -> pd.DataFrame:
 
 
 def levels(study: Measured) -> pd.DataFrame:
-    """Returns the PSNR per haze level (the number after the image's scene), with limits over seeds, and the gain over the
-    hazy input of the same images. beta is the level's scattering coefficient.
+    """Returns the PSNR per haze level (the number after the image's scene), with limits over seeds, and the gain over
+    the hazy input of the same images. beta is the level's scattering coefficient.
 
-    Of the student, the frameworks, the longest runs and the hazy input, those scored on the most images: fewer would give
-    each level other scenes, and confound the two.
+    Of the student, the frameworks, the longest runs and the hazy input, those scored on the most images: fewer would
+    give each level other scenes, and confound the two.
     """
     columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
     names, scores = study.scores.label, study.scores[study.scores.test_set == study.main]
@@ -118,13 +118,15 @@ def search(study: Measured) -> pd.DataFrame:
         changed = [f"{name} {of_label[name].iloc[0]}" for name in study.options_apart(label, "student")
                    if name not in ("training_images", "start", "warmup", "manifest")] if label != "student" else []
         means = {name: study.of_runs(label, name) for name in columns[2:5]}
-        rows.append({"label": label, "changed": ", ".join(changed), **means, "runs": len(of_label), "status": "measured"})
+        rows.append({"label": label, "changed": ", ".join(changed), **means, "runs": len(of_label),
+                     "status": "measured"})
     return _frame(rows, columns)
 
 
 def longest(study: Measured) -> pd.DataFrame:
     """Returns the longest runs, of the student alone and with the module as released, and, of the same test
-    pairs, the hazy input and the dark channel prior. The difference is to the student alone, with 95 % limits over images: one run each says nothing of seeds."""
+    pairs, the hazy input and the dark channel prior. The difference is to the student alone, with 95 % limits over
+    images: one run each says nothing of seeds."""
     columns = ["label", "images_seen", "best_validation_psnr_rgb", *PSNR[:1], "ssim_gauss11_rgb", *DIFFERENCE, *AMOUNT]
     rows = []
     for label in (HAZY_ALL, PRIOR_ALL, *LONGEST):
@@ -168,5 +170,6 @@ def _amount(rows: pd.DataFrame) -> dict:
 
 def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
-    whole = table.columns.intersection(["level", "validations", "agree", "seeds", "images", "training_images", "images_seen", "runs"])
+    whole = table.columns.intersection(
+        ["level", "validations", "agree", "seeds", "images", "training_images", "images_seen", "runs"])
     return table.astype({column: "Float64" for column in whole}).astype({column: "Int64" for column in whole})

@@ -1,4 +1,4 @@
-"""One training loop for every network. Resumable at any step; scales over devices and nodes through Lightning Fabric."""
+"""One training loop for every network. Resumable at any step; scales over devices and nodes with Lightning Fabric."""
 
 import copy
 import json
@@ -42,7 +42,7 @@ class Hardware:
     """Where a run trains and is scored. In one process nothing here changes its result beyond floating-point order.
 
     Several processes take equal parts of every batch. Losses that are means over the batch, and the affinity module's,
-    then have the gradient of the whole batch; but batch norm sees each process's part alone, dropout draws the same in all,
+    have the gradient of the whole batch; but batch norm sees each process's part alone, dropout draws the same in all,
     and a network's own objective (loss: objective) may be no mean: such runs repeat for their number of processes only.
     """
 
@@ -76,7 +76,8 @@ def learning_rate(spec: Spec, step: int) -> float:
     return spec.lr
 
 
-def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None, fused_affinity: bool = False) -> Objective:
+def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None,
+              fused_affinity: bool = False) -> Objective:
     """Returns what a run minimises. Raises ValueError if the affinity module lacks its teacher."""
     if spec.loss == "objective":
         return networks.CATALOGUE[spec.network].objective(network)
@@ -92,13 +93,13 @@ def objective(spec: Spec, network: nn.Module, teacher: nn.Module | None = None, 
 @freed_memory_kept()
 def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware(),
           weights: dict[str, Tensor] | None = None) -> dict:
-    """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`, and the
-    last checkpoint, for whoever records the run to remove.
+    """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`, and
+    the last checkpoint, for whoever records the run to remove.
 
     weights: the network's state to start from; None: fresh weights from the seed.
-    Returns {"minutes": training time over all resumptions, "peak_memory_mb": of the GPU or of this process while it trained
-    this run, since the last resumption}, and how the steps were computed. The weights kept are those with the highest mean
-    PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
+    Returns {"minutes": training time over all resumptions, "peak_memory_mb": of the GPU or of this process while it
+    trained this run, since the last resumption}, and how the steps were computed. The weights kept are those with the
+    highest mean PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
     """
     fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, num_nodes=hardware.num_nodes,
                     precision=spec.precision)
@@ -167,7 +168,8 @@ class _State:
         whole = objective(spec, network, teacher, tuning.fused_affinity)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
         fused = fabric.device.type in ("cpu", "cuda") and spec.precision != "16-mixed"  # there it cannot clip
-        optimizers = [kind(group, lr=spec.lr, betas=(spec.beta1, spec.beta2), weight_decay=spec.weight_decay, fused=fused)
+        betas = (spec.beta1, spec.beta2)
+        optimizers = [kind(group, lr=spec.lr, betas=betas, weight_decay=spec.weight_decay, fused=fused)
                       for group in whole.groups()]
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema)) if spec.ema else None
         self.objective, *self.optimizers = fabric.setup(whole, *optimizers)
@@ -208,7 +210,8 @@ class _State:
         row = {
             "step": self.step, "images": self.step * spec.batch,
             "epoch": self.step * spec.batch / len(Stream(spec, data.train).pairs),
-            "lr": learning_rate(spec, self.step - 1), "loss": loss, "validation_psnr_rgb": psnr, "minutes": self.minutes,
+            "lr": learning_rate(spec, self.step - 1), "loss": loss, "validation_psnr_rgb": psnr,
+            "minutes": self.minutes,
         }
         if spec.track_test:
             test = next(iter(data.tests.values())).some(max(0, spec.track_test))
@@ -257,7 +260,8 @@ class _State:
             for name, value in part(f"optimizer/{i}/").items():
                 p, key = name.split("/")
                 like = parameters[int(p)]  # a fused optimiser needs its moments in the parameter's memory layout
-                state.setdefault(int(p), {})[key] = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+                moment = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+                state.setdefault(int(p), {})[key] = moment
             optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
         self.losses = tensors["losses"].to(next(self.objective.parameters()).device)
         self.step, self.logged = numbers["step"], numbers["logged"]
@@ -279,7 +283,8 @@ def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardwa
     size = spec.batch // fabric.world_size
     if hardware.resident and fits(stream, fabric.device):
         return Resident(stream, fabric.device).batches(shard, size)
-    loader = DataLoader(stream, size, sampler=shard, num_workers=hardware.workers, pin_memory=fabric.device.type == "cuda",
+    loader = DataLoader(stream, size, sampler=shard, num_workers=hardware.workers,
+                        pin_memory=fabric.device.type == "cuda",
                         persistent_workers=hardware.workers > 0, prefetch_factor=4 if hardware.workers else None)
     return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 

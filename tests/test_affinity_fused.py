@@ -1,4 +1,4 @@
-"""The fused kernels equal the tiled passes: on a GPU as compiled, elsewhere in Triton's interpreter; and they compile."""
+"""The fused kernels equal the tiled passes: on a GPU as compiled, elsewhere in Triton's interpreter; they compile."""
 
 import os
 import subprocess
@@ -127,7 +127,8 @@ def test_a_framework_tuned_so_computes_its_loss_by_the_kernels(monkeypatch):
 
     calls = []
     kernels = affinity_fused.l1_pass
-    monkeypatch.setattr(affinity_fused, "l1_pass", lambda *args, **options: calls.append(1) or kernels(*args, **options))
+    monkeypatch.setattr(affinity_fused, "l1_pass",
+                        lambda *args, **options: calls.append(1) or kernels(*args, **options))
     spec = Spec(features="outputs", distance="l1", teacher="bilinear")
     torch.manual_seed(0)
     batch = [images.to(DEVICE) for images in (torch.rand(2, 3, 24, 24), torch.rand(2, 3, 24, 24))]
@@ -166,4 +167,5 @@ def test_the_kernels_compile_for_a_gpu_without_reduced_precision(capability, tmp
     assert done.returncode == 0, done.stderr[-2000:]
     kernels = [line.split() for line in done.stdout.splitlines()]
     assert [name for name, *_ in kernels] == ["_l1_kernel", "_kl_rows_kernel", "_kl_gradient_kernel"]
-    assert all(int(size) > 10_000 and tensor_cores == "False" for _, size, tensor_cores in kernels)  # they round to TF32
+    # tensor cores round to TF32
+    assert all(int(size) > 10_000 and tensor_cores == "False" for _, size, tensor_cores in kernels)

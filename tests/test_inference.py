@@ -292,9 +292,11 @@ def write_deep(path):
     if path.suffix == ".tiff":
         return tifffile.imwrite(path, pixels, photometric="rgb")
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 41, 30, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 41, 30, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)),
+              (b"IEND", b""))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks))
 
 
 @pytest.mark.parametrize("mode, kept", [("RGB", True), ("L", False), ("CMYK", False)])

@@ -11,12 +11,14 @@ OPTIONS = {"network": "student", "seed": 0, "parameters": 96007, "teacher": "", 
 
 @pytest.fixture
 def folder(tmp_path):
-    runs = [{"run": "first", "label": "longest-student-phase1", "reduce": 4, "training_images": 1000, "minutes": 9.0, "start": ""},
-            {"run": "last", "label": "longest-student", "reduce": 2, "training_images": 200, "minutes": 5.0, "start": "first"},
+    runs = [{"run": "first", "label": "longest-student-phase1", "reduce": 4, "training_images": 1000, "minutes": 9.0,
+             "start": ""},
+            {"run": "last", "label": "longest-student", "reduce": 2, "training_images": 200, "minutes": 5.0,
+             "start": "first"},
             {"run": "other", "label": "student", "reduce": 1, "training_images": 7, "minutes": 1.0, "start": ""}]
     pd.DataFrame([OPTIONS | run for run in runs]).to_csv(tmp_path / "runs.csv", index=False)
-    scores = [{"run": label, "label": label, "network": "student", "seed": 0, "test_set": "sots_indoor", "image": f"1400_{i}",
-               "psnr_rgb": base + i, "ssim_gauss11_rgb": 0.8, "ssim_uniform7_rgb": 0.8}
+    scores = [{"run": label, "label": label, "network": "student", "seed": 0, "test_set": "sots_indoor",
+               "image": f"1400_{i}", "psnr_rgb": base + i, "ssim_gauss11_rgb": 0.8, "ssim_uniform7_rgb": 0.8}
               for label, base in (("longest-student", 20.0), ("hazy-all_pairs", 10.0)) for i in (1, 2, 3)]
     pd.DataFrame(scores).to_csv(tmp_path / "scores.csv", index=False)
     return tmp_path

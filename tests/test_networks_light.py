@@ -21,6 +21,7 @@ from dehazelib.networks.ld_net import LDNet
 from dehazelib.networks.lsid_fcnn import LSIDFCNN
 from dehazelib.networks.mscnn import MSCNN
 
+
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)

@@ -72,7 +72,8 @@ def point(text, name):
 def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(make, gain, ours, expected):
     text = report.block(make(gain=gain))
     _, *row = cells(text, "Adding the affinity module")
-    assert row == ["4.2056 dB", ours, expected, "sots_indoor, 3 of 500 pairs, 2 seeds; at this budget: trained 1500 steps of 1"]
+    assert row == ["4.2056 dB", ours, expected,
+                   "sots_indoor, 3 of 500 pairs, 2 seeds; at this budget: trained 1500 steps of 1"]
     assert f"student and framework differ by {ours}: {expected}. The 32.1412 dB themselves are not tested here" in text
     assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
 
@@ -113,10 +114,12 @@ def test_the_longest_run_counts_the_images_of_all_its_phases(make):
     first = runs_of("longest-student-phase1", 1, steps=1000, batch=2, reduce=8)
     last = runs_of("longest-student", 1, steps=500, batch=2, start="longest-student-phase1-s0")
     text = report.block(make(runs=first + last, scores=scores_of("longest-student", [[20.0, 21.0, 22.0]])))
-    assert "saw 3,000 images, reduced 8, then 4 times: 0.11 %" in point(text, "The student's longest run") and "scores 21.00 dB" in text
+    assert "saw 3,000 images, reduced 8, then 4 times: 0.11 %" in point(text, "The student's longest run")
+    assert "scores 21.00 dB" in text
     middle = runs_of("longest-student-phase2", 1, steps=1000, batch=2, reduce=8, start="longest-student-phase1-s0")
     whole = runs_of("longest-student", 1, steps=500, batch=2, reduce=1, start="longest-student-phase2-s0")
-    text = report.block(make("budget-nyu", runs=first + middle + whole, scores=scores_of("longest-student", [[20.0, 21.0, 22.0]])))
+    scores = scores_of("longest-student", [[20.0, 21.0, 22.0]])
+    text = report.block(make("budget-nyu", runs=first + middle + whole, scores=scores))
     assert "saw 5,000 images, reduced 8 times, then whole: " in point(text, "The student's longest run")
     assert not report._longest(report.Measured(make("other-nyu")))
 
@@ -203,10 +206,12 @@ def test_the_teacher_stands_beside_resizing_and_the_prior_beside_the_student(mak
     labels = {f"{name}-upsampled": psnr for name, psnr in names.items()} | {"dark_channel_prior": 19.0}
     scores = [row for label, psnr in labels.items() for row in scores_of(label, [[psnr] * 3])]
     runs = runs_of("dsc_mc_fsrcnn-upsampled", 1, steps=2000, batch=4) + [
-        row for label in labels if label != "dsc_mc_fsrcnn-upsampled" for row in runs_of(label, 1, training_images=np.nan)]
+        row for label in labels if label != "dsc_mc_fsrcnn-upsampled"
+        for row in runs_of(label, 1, training_images=np.nan)]
     text = report.overview(make(runs=runs, scores=scores))
     line = point(text, "The teacher")
-    assert "saw 8,000 windows and doubles images at 39.00 dB; bicubic resizing does so at 44.00, bilinear without error" in line
+    assert ("saw 8,000 windows and doubles images at 39.00 dB; "
+            "bicubic resizing does so at 44.00, bilinear without error") in line
     assert "The dark channel prior, which needs no training, scores 19.00 dB, SSIM 0.8000." in point(text, "How sure")
 
 
@@ -226,7 +231,8 @@ def test_where_the_error_lies_follows_from_the_protocols(make):
     assert "Where its error lies" not in report.overview(folder)
     rows = [{"run": "r", "label": "longest-student", "seed": 0, "test_set": "sots_indoor", "image": f"{image}_1",
              "protocol": name, "value": value + image}
-            for image in (0, 1) for name, value in (("psnr_rgb", 20.0), ("psnr_rgb_offset", 25.0), ("psnr_rgb_details", 33.0))]
+            for image in (0, 1)
+            for name, value in (("psnr_rgb", 20.0), ("psnr_rgb_offset", 25.0), ("psnr_rgb_details", 33.0))]
     pd.DataFrame(rows).to_csv(folder / "protocols.csv", index=False)
     line = point(report.overview(folder), "Where its error lies")
     assert "On 2 pairs it scores 20.50 dB" in line and "25.50, with that of every 20x20 block 33.50" in line

@@ -50,7 +50,8 @@ def test_only_missing_images_are_scored(settings, finished, monkeypatch):
     one, pairs = finished[1], next(iter(open_data("rooms").tests.values()))
     known, computed = one.scores(), []
     whole = runs.scores
-    monkeypatch.setattr(runs, "scores", lambda network, spec, rest: computed.extend(rest.pairs) or whole(network, spec, rest))
+    monkeypatch.setattr(runs, "scores",
+                        lambda network, spec, rest: computed.extend(rest.pairs) or whole(network, spec, rest))
     rows = one.score(pairs.some(3))
     assert len(rows) == 3 and len(computed) == len(set(rows.image) - set(known[known.test_set == "rooms"].image)) > 0
     pd.testing.assert_frame_equal(one.scores().head(len(known)), known)
@@ -66,8 +67,8 @@ def test_a_study_collects_the_images_it_asked_for_and_no_others(settings, finish
 def test_rows_carry_their_provenance(settings, finished):
     runs.collect(settings)
     table = pd.read_csv(settings.folder / "runs.csv").set_index("label")
-    wanted = ["manifest", "seed", "commit", "processor", "cores", "threads", "torch", "minutes", "peak_memory_mb", "steps",
-              "lr"]
+    wanted = ["manifest", "seed", "commit", "processor", "cores", "threads", "torch", "minutes", "peak_memory_mb",
+              "steps", "lr"]
     assert table.loc["student", wanted].notna().all()
     weights = (finished[1].folder / WEIGHTS).read_bytes()
     assert finished[1].provenance()["weights_sha256"] == sha256(weights).hexdigest()
@@ -171,7 +172,8 @@ def test_a_run_comes_after_all_runs_that_it_goes_on_from_and_their_teachers(sett
     every = study.every(phases)
     last = next(spec for spec in every if spec.label == "longest-framework")
     order = [spec.label for spec in runs.with_predecessors([last], every)]
-    assert order == ["dsc_mc_fsrcnn-upsampled", *(f"longest-framework-phase{i}" for i in (1, 2, 3)), "longest-framework"]
+    phases_before = [f"longest-framework-phase{i}" for i in (1, 2, 3)]
+    assert order == ["dsc_mc_fsrcnn-upsampled", *phases_before, "longest-framework"]
     assert runs.with_predecessors([last, *every], every)[:5] == runs.with_predecessors([last], every)
 
 
@@ -183,7 +185,8 @@ def test_runs_are_returned_in_the_order_they_were_asked_for(settings, finished):
 def test_weights_that_are_not_there_are_missed_with_what_to_do(settings, finished, tmp_path):
     kept = finished[1].folder / WEIGHTS
     kept.rename(kept.with_suffix(".away"))
-    with pytest.raises(FileNotFoundError, match=f"its rows were kept without weights: remove {finished[1].folder} to train"):
+    asked = f"its rows were kept without weights: remove {finished[1].folder} to train"
+    with pytest.raises(FileNotFoundError, match=asked):
         finished[1].network()
     kept.with_suffix(".away").rename(kept)
     with pytest.raises(FileNotFoundError, match="train the run first"):
@@ -199,7 +202,8 @@ def test_damaged_weights_are_named_with_what_to_do(tmp_path):
 
 
 def test_a_crash_after_the_last_step_loses_no_training(tmp_path, monkeypatch):
-    one, data = runs.Run(tmp_path, Spec(network="aod_net", steps=2, batch=1, crop=16, validation_pairs=1)), open_data("rooms")
+    one = runs.Run(tmp_path, Spec(network="aod_net", steps=2, batch=1, crop=16, validation_pairs=1))
+    data = open_data("rooms")
     with monkeypatch.context() as patch:
         patch.setattr(runs.Run, "write_provenance", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):

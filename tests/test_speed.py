@@ -19,7 +19,8 @@ def timed(machine, method, *ms, **more):
 
 def affinity(machine, literal=(1000.0, 1200.0), pixels=17825):
     case = {"distance": "l1", "pixels": pixels, "channels": 3}
-    return timed(machine, "tiles", *(len(literal) * [100.0] or [100.0]), **case) + timed(machine, "N x N", *literal, **case)
+    tiles = timed(machine, "tiles", *(len(literal) * [100.0] or [100.0]), **case)
+    return tiles + timed(machine, "N x N", *literal, **case)
 
 
 def test_without_rows_nothing_is_said(tmp_path):
@@ -41,13 +42,16 @@ def test_a_literal_form_that_did_not_fit_is_no_sentence(tmp_path):
 
 
 def test_a_machine_with_a_gpu_is_told_by_its_gpu_rows_and_its_own_memory(tmp_path):
-    write(tmp_path, "affinity", affinity(THERE, (5000.0, 5000.0)) + affinity(THERE | {"device": "cpu"}) + affinity(HERE))
+    write(tmp_path, "affinity",
+          affinity(THERE, (5000.0, 5000.0)) + affinity(THERE | {"device": "cpu"}) + affinity(HERE))
     memory = {"distance": "l1", "pixels": 17825, "channels": 3}
-    write(tmp_path, "affinity_memory", [machine | memory | {"method": method, "extra_mb": mb} for machine, method, mb in (
-        (HERE, "tiles", 1.0), (HERE, "N x N", 2.0), (THERE | {"device": "cpu"}, "tiles", 3.0), (THERE, "tiles", 5.0),
-        (THERE, "N x N", 6.0))])
+    needed = ((HERE, "tiles", 1.0), (HERE, "N x N", 2.0), (THERE | {"device": "cpu"}, "tiles", 3.0),
+              (THERE, "tiles", 5.0), (THERE, "N x N", 6.0))
+    write(tmp_path, "affinity_memory",
+          [machine | memory | {"method": method, "extra_mb": mb} for machine, method, mb in needed])
     here, there = speed.sentences(tmp_path)
-    assert "with 1 MB instead of 2 (EPYC, 2 threads)" in here and "50 times as fast with 5 MB instead of 6 (H100)" in there
+    assert "with 1 MB instead of 2 (EPYC, 2 threads)" in here
+    assert "50 times as fast with 5 MB instead of 6 (H100)" in there
 
 
 def test_the_names_of_ways_are_those_of_the_benchmark():
@@ -68,13 +72,18 @@ def test_training_is_told_in_float32_and_in_the_quickest_way(tmp_path):
     assert "instead of its 3,886 hours" in line
 
 
-@pytest.mark.parametrize("loss, expected", [(-0.01, "100 ms (int8), eager float32 400 (300 with freed memory kept): 4.0 times as fast, with -0.010 dB on 2 images"),
-                                            (-0.06, "200 ms (compiled), eager float32 400 (300 with freed memory kept): 2.0 times as fast, with +0.000 dB on 2 images")])
+@pytest.mark.parametrize("loss, expected", [
+    (-0.01, "100 ms (int8), eager float32 400 (300 with freed memory kept): "
+            "4.0 times as fast, with -0.010 dB on 2 images"),
+    (-0.06, "200 ms (compiled), eager float32 400 (300 with freed memory kept): "
+            "2.0 times as fast, with +0.000 dB on 2 images")])
 def test_the_quickest_runtime_may_lose_little(tmp_path, loss, expected):
     size = {"height": 460, "width": 620}
-    rows = [timed(HERE, name, ms, **size) for name, ms in (("eager", 400.0), (speed.KEPT, 300.0), ("compiled", 200.0), ("int8", 100.0))]
+    times = (("eager", 400.0), (speed.KEPT, 300.0), ("compiled", 200.0), ("int8", 100.0))
+    rows = [timed(HERE, name, ms, **size) for name, ms in times]
     write(tmp_path, "inference", sum(rows, timed(HERE, "eager", 9.0, height=9, width=9)))
-    write(tmp_path, "inference_accuracy", [HERE | {"method": name, "image": image, "psnr_change_db": change} for image in ("a", "b")
+    write(tmp_path, "inference_accuracy", [HERE | {"method": name, "image": image, "psnr_change_db": change}
+                                           for image in ("a", "b")
                                            for name, change in (("eager", 0.0), ("compiled", 0.0), ("int8", loss))]
           + [THERE | {"method": "int8", "image": "c", "psnr_change_db": -9.0}])
     write(tmp_path, "inference_memory", [HERE | {"height": 4000, "width": 6000, "peak_mb": 3500.2}])

@@ -125,7 +125,8 @@ def test_released_turns_are_those_of_pillow_without_a_larger_canvas(turns, heigh
 @pytest.mark.parametrize("augment, views", [("none", 1), ("flip", 2), ("flip_rotate", 8), ("released", 8)])
 def test_augmentation_reaches_all_views_of_a_square_and_no_others(augment, views):
     image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
-    fixed = Pairs("one", [Pair("0", 0, airlight=1.0, beta=1.0)], image.__getitem__, lambda scene: np.ones((16, 16), np.float32))
+    fixed = Pairs("one", [Pair("0", 0, airlight=1.0, beta=1.0)], image.__getitem__,
+                  lambda scene: np.ones((16, 16), np.float32))
     stream = Stream(SPEC.replace(augment=augment), fixed)
     seen = {stream[k][1].numpy().tobytes() for k in range(100)}
     clear = torch.from_numpy(image[0]).permute(2, 0, 1).float() / 255

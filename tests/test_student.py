@@ -11,7 +11,13 @@ from dehazelib.metrics import psnr_rgb
 from dehazelib.networks.fsrcnn import FSRCNN, MultiChannelFSRCNN, Separable
 from dehazelib.networks.interpolation import Interpolation
 from dehazelib.networks.student import (
-    MEAN, STD, ChannelAttention, InnerBlock, OuterBlock, PixelAttention, Student,
+    MEAN,
+    STD,
+    ChannelAttention,
+    InnerBlock,
+    OuterBlock,
+    PixelAttention,
+    Student,
 )
 from dehazelib.resampling import super_resolution_pair
 

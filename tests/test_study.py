@@ -67,7 +67,8 @@ def test_the_released_weight_is_the_papers_on_the_papers_images_and_weaker_on_sm
 def test_phases_of_the_longest_runs_follow_each_other_alone_and_with_the_module():
     settings = profiles.load("smoke", student_crop=0, longest=[{"steps": 40}, {"steps": 20, "reduce": 2}])
     first, last, guided_first, guided, *controls = study.longest(settings)
-    assert [run.network for run in controls] == ["hazy", "dark_channel_prior"] and study.longest(profiles.load("smoke")) == []
+    assert [run.network for run in controls] == ["hazy", "dark_channel_prior"]
+    assert study.longest(profiles.load("smoke")) == []
     assert (first.start, last.start, last.label, last.reduce) == ("", first.id, "longest-student", 2)
     assert (guided_first.start, guided.start, guided.label) == ("", guided_first.id, "longest-framework")
     assert not first.teacher and guided.teacher == study.teacher(settings).id and guided.distance == "l2_norm"
@@ -108,11 +109,13 @@ def test_demo_has_a_run_for_every_row_of_the_tables():
 def test_other_students_come_with_and_without_the_module():
     runs = study.plug_and_play(profiles.load("smoke", student="gcanet", plug_and_play=["aod_net"]))
     assert [run.label for run in runs] == ["aod_net", "aod_net-affinity", "gcanet", "gcanet-affinity"]
-    assert runs[1].replace(**{k: getattr(runs[0], k) for k in ("label", "features", "teacher", "affinity_share")}) == runs[0]
+    of_the_module = ("label", "features", "teacher", "affinity_share")
+    assert runs[1].replace(**{k: getattr(runs[0], k) for k in of_the_module}) == runs[0]
 
 
 def test_baselines_and_their_guided_copies_have_the_seeds_asked_for_but_for_slow_ones():
-    settings = profiles.load("smoke", baselines=["aod_net", "ffa_net"], baseline_seeds=3, single_seed=["ffa_net"], seed=5)
+    settings = profiles.load("smoke", baselines=["aod_net", "ffa_net"], baseline_seeds=3, single_seed=["ffa_net"],
+                             seed=5)
     seeds = [(run.label, run.seed) for run in study.baselines(settings) if run.network != "dark_channel_prior"]
     names = ["aod_net"] * 3 + ["ffa_net"] + ["student-equal_budget"] * 3 + ["framework-equal_budget"] * 3
     assert seeds == list(zip(names, [5, 6, 7, 5, 5, 6, 7, 5, 6, 7]))
@@ -138,8 +141,8 @@ def test_the_authors_recipe_uses_their_optimiser_and_loss():
 
 
 def test_lists_of_runs_need_no_torch_when_no_baseline_is_asked_for():
-    code = ("import sys, json; from dehazelib import profiles, study; s = profiles.load('smoke'); study.central(s); study.teachers(s);"
-            "print(json.dumps('torch' in sys.modules))")
+    code = ("import sys, json; from dehazelib import profiles, study; s = profiles.load('smoke'); study.central(s); "
+            "study.teachers(s);print(json.dumps('torch' in sys.modules))")
     assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) is False
 
 

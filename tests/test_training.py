@@ -69,7 +69,8 @@ def tiny_data(scenes: int = 5) -> Data:
         items = [Pair(f"{i}_1", i, airlight=fixed, beta=fixed) for i in range(scenes)]
         return Pairs(name, items, clear.__getitem__, depth.__getitem__)
 
-    return Data("rooms", "rooms", "0" * 12, pairs("train", 0.0), pairs("validation", 1.0), {"rooms": pairs("rooms", 1.0)})
+    return Data("rooms", "rooms", "0" * 12, pairs("train", 0.0), pairs("validation", 1.0),
+                {"rooms": pairs("rooms", 1.0)})
 
 
 def weights_hash(folder) -> str:

@@ -30,8 +30,8 @@ def test_the_lock_pins_every_dependency():
 
 
 def plan(tmp_path, *arguments):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(tmp_path),
-               "--dry-run", *arguments]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"),
+               "--directory", str(tmp_path), "--dry-run", *arguments]
     done = subprocess.run(command, capture_output=True, text=True,
                           env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,8 @@ def test_each_run_is_in_one_job_and_the_phases_of_the_longest_runs_are_in_the_sa
 
 
 def test_a_run_of_two_stages_is_made_by_the_first(tmp_path):
-    planned = [word for line in commands(plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", "profile=smoke"))
+    planned = [word
+               for line in commands(plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", "profile=smoke"))
                for word in line if "-s0-" in word]
     assert len(planned) == len(set(planned)) and sum(run.startswith("aod_net-s0-") for run in planned) == 1
 
@@ -113,7 +114,8 @@ def test_gpus_are_given_out_in_turn_over_all_jobs_and_hold_one_each(tmp_path):
 
 @pytest.mark.parametrize("setting", ["profile=huge", "data=/nowhere/at/all"])
 def test_a_wrong_setting_stops_the_plan(tmp_path, setting):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(tmp_path),
-               "--dry-run", "--cores", "1", "--config", setting]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"),
+               "--directory", str(tmp_path), "--dry-run", "--cores", "1", "--config", setting]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode != 0 and ("No profile 'huge'" in done.stderr + done.stdout or "/nowhere/at/all" in done.stderr + done.stdout)
+    said = done.stderr + done.stdout
+    assert done.returncode != 0 and ("No profile 'huge'" in said or "/nowhere/at/all" in said)

@@ -89,14 +89,16 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
 
 
 def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5,
-        seconds: float = 20.0, data: str | None = None, images: int = 6, photo: tuple[int, int] = PHOTO) -> pd.DataFrame:
+        seconds: float = 20.0, data: str | None = None, images: int = 6,
+        photo: tuple[int, int] = PHOTO) -> pd.DataFrame:
     """Returns one row per device, size and runtime: ms, times as fast as eager float32 (ratio), change of PSNR in dB.
 
-    Keeps all repeats in results/benchmarks/inference.csv, the change of PSNR on single images in inference_accuracy.csv,
-    and the peak memory of a fresh process that dehazes a photograph of size `photo` in inference_memory.csv. What keeps freed
-    memory runs in another process, which the image is handed to within the time that counts. On a CPU a
-    size above the first, which takes seconds to minutes, is left to eager float32, as it is and with freed memory kept, and
-    to the runtime that was quickest at the first; one that takes longer than half of `seconds` is timed once.
+    Keeps all repeats in results/benchmarks/inference.csv, the change of PSNR on single images in
+    inference_accuracy.csv, and the peak memory of a fresh process that dehazes a photograph of size `photo` in
+    inference_memory.csv. What keeps freed memory runs in another process, which the image is handed to within the
+    time that counts. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32, as it
+    is and with freed memory kept, and to the runtime that was quickest at the first; one that takes longer than half
+    of `seconds` is timed once.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
     rooms.
@@ -117,8 +119,10 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
     rows = pd.concat(timed, ignore_index=True)
     timing.keep(rows, "inference")
     (peak,) = memory.in_fresh_processes(photo_mb, [(student, *photo)])
-    timing.keep(pd.DataFrame([{"device": "cpu", "height": photo[0], "width": photo[1], "peak_mb": peak}]), "inference_memory")
-    print(f"A photograph of {photo[0]}x{photo[1]} pixels, in strips on the CPU: the whole process needs {peak:,.0f} MB.")
+    timing.keep(pd.DataFrame([{"device": "cpu", "height": photo[0], "width": photo[1], "peak_mb": peak}]),
+                "inference_memory")
+    print(f"A photograph of {photo[0]}x{photo[1]} pixels, in strips on the CPU: "
+          f"the whole process needs {peak:,.0f} MB.")
     table = timing.summary(rows, REFERENCE, by=CASE)
     if not trained:
         print(f"{inference.SHIPPED} is absent: times are of an untrained student, and its accuracy is not measured.")
@@ -147,7 +151,7 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
 
 
 def photo_mb(student: nn.Module, height: int, width: int) -> float:
-    """Returns the peak memory in MB of this process, all of it, for an 8-bit photograph; NaN where it cannot be read."""
+    """Returns the peak memory in MB of this whole process, for an 8-bit photograph; NaN where it cannot be read."""
     keep_freed_memory(large_blocks=False, most_mb=inference.KEPT_MB)
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     inference.dehaze(pixels, student)

@@ -47,7 +47,8 @@ def reset_peak(device: str = "cpu") -> None:
 
 
 def peak_mb(device: str = "cpu") -> float:
-    """Returns the most memory in use since reset_peak, in MB (1e6 bytes): of a GPU by this process, else of this process."""
+    """Returns the most memory in use since reset_peak, in MB (1e6 bytes): of a GPU by this process, else of this
+    process."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 1e6
     if STATUS.exists():
@@ -69,9 +70,10 @@ def in_fresh_processes(function: Callable, arguments: Iterable[tuple]) -> list:
 
 @contextlib.contextmanager
 def another_process() -> Iterator[Callable]:
-    """Yields call(function, *arguments), which returns function(*arguments) from one other process, the same every time.
+    """Yields call(function, *arguments), which returns function(*arguments) from one other process, always the same.
 
-    What this process does with its memory does not touch that one's. function: importable; what goes in and out can be pickled.
+    What this process does with its memory does not touch that one's. function: importable; what goes in and out can
+    be pickled.
     """
     with _process() as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result()

@@ -14,7 +14,7 @@ from dehazelib.networks import CATALOGUE
 
 GRAPH = "full_framework"  # student, teacher and affinity module together, as the paper measured "Ours"
 KEY = ["name", "form", "device", "processor", "threads", "height", "width"]
-ALL = [name for name, entry in CATALOGUE.items() if entry.role != "control" and name != "zid_oracle"]  # that is ZID again
+ALL = [name for name, entry in CATALOGUE.items() if entry.role != "control" and name != "zid_oracle"]  # ZID again
 SMALL = 64  # pixels, of the warm-up before memory is measured
 
 

@@ -19,9 +19,9 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
             device: str = "cpu", warm: Container[str] = ()) -> pd.DataFrame:
     """Returns one row per method and repeat: method, repeat (from 0), ms.
 
-    Every method but those called `warm` runs once to warm up; then each repeat runs all methods in turn, so that whatever else slows the
-    machine slows them alike. After three repeats no new one begins once `seconds` are spent; a method whose warm-up
-    alone took longer than that is not run again: its warm-up is its one repeat.
+    Every method but those called `warm` runs once to warm up; then each repeat runs all methods in turn, so that
+    whatever else slows the machine slows them alike. After three repeats no new one begins once `seconds` are spent; a
+    method whose warm-up alone took longer than that is not run again: its warm-up is its one repeat.
     methods: name -> function without arguments. device: "cuda" waits for the GPU before and after each call.
     Raises ValueError without methods or repeats.
     """
@@ -75,7 +75,8 @@ def by_machine(rows: pd.DataFrame) -> pd.DataFrame:
 
     rows: as `keep` returns or wrote them.
     """
-    machine = rows.processor + ", " + rows.threads.astype(str) + " threads" + rows.gpu.fillna("").map(lambda gpu: f", {gpu}" if gpu else "")
+    gpus = rows.gpu.fillna("").map(lambda gpu: f", {gpu}" if gpu else "")
+    machine = rows.processor + ", " + rows.threads.astype(str) + " threads" + gpus
     by = [column for column in rows if column not in [*PROVENANCE, "repeat", "ms"]]
     groups = rows.assign(machine=machine).groupby([*by, "machine"], sort=False, dropna=False).ms
     return groups.median().unstack("machine").reset_index().rename_axis(columns=None)

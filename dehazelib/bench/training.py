@@ -82,12 +82,13 @@ class ReleasedStep:
 
 def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0) -> pd.DataFrame:
     """Returns one row per way of training: ms a step, images per second, ratio to the released step, projected hours of
-    the paper's whole recipe (13,990 images x 200 epochs); keeps the rows of all repeats in results/benchmarks/training.csv.
+    the paper's whole recipe (13,990 images x 200 epochs); keeps the rows of all repeats in
+    results/benchmarks/training.csv.
 
-    All ways take batches of two whole images of `size` and the same objective, the framework as released; "student alone"
-    leaves the module out. The released step, and on a CPU one of ours, run in a process of their own, where freed memory
-    goes back to the system as it does unless a program asks otherwise; ours keep it, as in every run (allocator.py).
-    Those two warm up on images of a quarter of the size each way, since a step of theirs takes long.
+    All ways take batches of two whole images of `size` and the same objective, the framework as released; "student
+    alone" leaves the module out. The released step, and on a CPU one of ours, run in a process of their own, where
+    freed memory goes back to the system as it does unless a program asks otherwise; ours keep it, as in every run
+    (allocator.py). Those two warm up on images of a quarter of the size each way, since a step of theirs takes long.
     Prints what a step's time is made of. Raises MemoryError if the literal form would not fit.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -115,7 +116,8 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
 
 def specification() -> Spec:
     """Returns the released recipe as a specification: what every way takes a step of."""
-    return Spec(batch=BATCH, crop=0, loss="mse", teacher=f"untrained:{TEACHER}", **READINGS["as_released"], **RECIPES["released"])
+    return Spec(batch=BATCH, crop=0, loss="mse", teacher=f"untrained:{TEACHER}", **READINGS["as_released"],
+                **RECIPES["released"])
 
 
 def ours(spec: Spec, data: Data, device: torch.device) -> dict[str, Callable]:
@@ -149,7 +151,8 @@ def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident:
 
 def profile(run: Callable, device: torch.device, steps: int = 1) -> str:
     """Returns what a step's time is made of, by kind of operation, as text; on a GPU also how busy it was."""
-    activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * (device.type == "cuda")
+    activity = torch.profiler.ProfilerActivity
+    activities = [activity.CPU] + [activity.CUDA] * (device.type == "cuda")
     with torch.profiler.profile(activities=activities) as recorded:
         elapsed = timing.milliseconds(lambda: [run() for _ in range(steps)], device.type)
     averages = recorded.key_averages()
@@ -185,7 +188,8 @@ def _take(make: Callable[[tuple[int, int]], Callable[[], object]], size: tuple[i
 
 
 def _small(size: tuple[int, int]) -> tuple[int, int]:
-    """Returns the size of images for a warm-up that loads all code but takes no time: a quarter each way, multiples of 4."""
+    """Returns the size of images for a warm-up that loads all code but takes no time: a quarter each way, multiples
+    of 4."""
     height, width = size
     return height // 16 * 4, width // 16 * 4
 
@@ -211,7 +215,8 @@ def _read(file: Path) -> Tensor:
 def _check_memory(size: tuple[int, int], device: torch.device) -> None:
     pixels = (size[0] // 4) * (size[1] // 4)
     matrices = BATCH * affinity.MATRICES["l2_norm"] * 4 * pixels**2 / 1e6
-    ours = KEPT_MB_PER_MEGAPIXEL if device.type == "cpu" else ACTIVATIONS_MB_PER_MEGAPIXEL  # in another process than the released step
+    # of ours, in another process than the released step
+    ours = KEPT_MB_PER_MEGAPIXEL if device.type == "cpu" else ACTIVATIONS_MB_PER_MEGAPIXEL
     needed = affinity.HEADROOM * matrices + (ACTIVATIONS_MB_PER_MEGAPIXEL + ours) * BATCH * size[0] * size[1] / 1e6
     free = memory.available_mb(device.type)
     if free < needed:

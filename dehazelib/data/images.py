@@ -30,9 +30,10 @@ def read_rgb(path: Path | str) -> np.ndarray:
 
 
 def deep(image: Image.Image) -> bool:
-    """Returns whether an image, opened and not yet decoded, has more than 8 bits a channel: Pillow would cut colours to 8."""
+    """Returns whether an image, opened and not yet decoded, has more than 8 bits a channel: Pillow would cut colours
+    to 8."""
     return image.mode.startswith(("I", "F")) or any(
-        re.search(";16[BLN]", str(tile.args)) for tile in getattr(image, "tile", ()))  # absent from images made in memory
+        re.search(";16[BLN]", str(tile.args)) for tile in getattr(image, "tile", ()))  # images made in memory lack it
 
 
 def read_depth_png(path: Path | str) -> np.ndarray:

@@ -202,7 +202,8 @@ def _motorcycle() -> Pairs:
 
 def _real(root: Path) -> Data:
     training, sots = check.open_training(root), check.open_test(root)
-    test = Pairs("sots_indoor", [Pair(name, scene, file=name) for name, scene, _ in sots.pairs], sots.clear, hazy=sots.hazy)
+    test = Pairs("sots_indoor", [Pair(name, scene, file=name) for name, scene, _ in sots.pairs], sots.clear,
+                 hazy=sots.hazy)
     held_out, left_out = set(nyu.read_split("nyu_validation")), set(nyu.read_split("nyu_excluded"))
     identity = manifest_id(manifest(training.files + sots.files, root))
     if isinstance(training, nyu.Nyu):
@@ -253,7 +254,7 @@ def _sots_level(scene: int, level: int) -> Pair:
 
 
 def _cached(key: str, build: Callable[[Path], None]) -> Path:
-    """Returns the cache folder `key`; if absent, builds it beside its place and renames it, so it is never half there."""
+    """Returns the cache folder `key`; if absent, builds it beside its place and renames it: it is never half there."""
     folder = paths.cache() / key
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -283,7 +284,7 @@ def _read_averaged(read: Callable, factor: int, key) -> np.ndarray:
 
 
 def _averaged(image: np.ndarray, factor: int) -> np.ndarray:
-    """Returns (H, W) or (H, W, C) averaged over factor x factor pixels, in its own type; incomplete cells are left out."""
+    """Returns (H, W) or (H, W, C) averaged over factor x factor pixels, in its own type, without incomplete cells."""
     height, width = (side // factor for side in image.shape[:2])
     cells = image[: height * factor, : width * factor].reshape(height, factor, width, factor, *image.shape[2:])
     mean = cells.mean((1, 3), dtype=np.float32)

@@ -56,7 +56,7 @@ class Resident:
             yield self.batch(list(group))
 
     def _where(self, choices: list) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns indices into (n, H, W) that broadcast to (B, h, w); mirrored windows count their columns backwards."""
+        """Returns indices into (n, H, W) that broadcast to (B, h, w); mirrored windows count columns backwards."""
         size, frames = self.images.shape[1:3], self.stream.pairs.frames
         scenes = [frames.places[self.stream.pairs.pairs[c.draw.index].scene] for c in choices]
         rows, columns = (np.stack([np.arange(side)[c.draw.window[axis]] for c in choices])

@@ -2,8 +2,22 @@
 
 import numpy as np
 
-from dehazelib.data.rooms_furniture import (FURNITURE, box_between, cabinet, cartons, chair, floor_lamp,
-                                            part, picture, place, plant, shelf, sofa, table, wardrobe)
+from dehazelib.data.rooms_furniture import (
+    FURNITURE,
+    box_between,
+    cabinet,
+    cartons,
+    chair,
+    floor_lamp,
+    part,
+    picture,
+    place,
+    plant,
+    shelf,
+    sofa,
+    table,
+    wardrobe,
+)
 from dehazelib.data.rooms_geometry import Camera, Solid, rotation
 from dehazelib.data.rooms_materials import dark, fabric, ground, tint, wall_paint
 from dehazelib.data.rooms_shading import Light

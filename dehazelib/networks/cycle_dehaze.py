@@ -193,7 +193,8 @@ class CycleDehazeObjective(Objective):
         return [generators, [*self.clear_score.parameters(), *self.hazy_score.parameters()]]
 
     def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
-        hazy, clear = (2 * padded(images) - 1 for images in (inputs, target.roll(1, 0)))  # (B, 3, H, W) in [-1, 1], unpaired
+        # (B, 3, H, W) in [-1, 1], unpaired
+        hazy, clear = (2 * padded(images) - 1 for images in (inputs, target.roll(1, 0)))
         if group == 0:
             return self.generator_loss(hazy, clear)
         with torch.no_grad():

@@ -217,7 +217,8 @@ def dehaze_with_oracle_stopping(model: ZID, hazy: Tensor, clear: Tensor, every: 
     """
     results = []
     for image, truth in zip(hazy.split(1), clear.split(1)):
-        tried = (recover(image, t, a) for i, (_, t, a) in enumerate(model.fit(image)) if i % every == 0 or i == model.steps - 1)
+        tried = (recover(image, t, a) for i, (_, t, a) in enumerate(model.fit(image))
+                 if i % every == 0 or i == model.steps - 1)
         results.append(min(tried, key=lambda dehazed: F.mse_loss(dehazed, truth).item()))  # highest PSNR
     return torch.cat(results)
 
