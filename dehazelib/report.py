@@ -216,7 +216,7 @@ def _certainty(study: Measured) -> str:
 
 
 def _teacher(study: Measured) -> list[str]:
-    """Returns a sentence on how good the frameworks' teacher is at its own task, if it was scored."""
+    """Returns a sentence on how good the frameworks' teacher, that of the first seed, is at its own task, if scored."""
     label = f"{TEACHER}-upsampled"
     if not study.has(label):
         return []
@@ -224,8 +224,10 @@ def _teacher(study: Measured) -> list[str]:
             for name in (TEACHER, "bicubic", "bilinear")}
     bilinear = (f"at {psnr['bilinear']:.2f}" if np.isfinite(psnr["bilinear"])
                 else "without error, since the target is made so")
+    per_seed = study.rows(label).groupby("seed").psnr_rgb.mean()
+    others = f" (mean over {len(per_seed)} seeds: {psnr[TEACHER]:.2f})" if len(per_seed) > 1 else ""
     return ["**The teacher** of all frameworks that do not name another saw "
-            f"{study.training_images(label):,.0f} windows and doubles images at {psnr[TEACHER]:.2f} dB; "
+            f"{study.training_images(label):,.0f} windows and doubles images at {per_seed.iloc[0]:.2f} dB{others}; "
             f"bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear {bilinear}."]
 
 

@@ -215,6 +215,13 @@ def test_the_teacher_stands_beside_resizing_and_the_prior_beside_the_student(mak
     assert "The dark channel prior, which needs no training, scores 19.00 dB, SSIM 0.8000." in point(text, "How sure")
 
 
+def test_the_frameworks_teacher_is_that_of_the_first_seed(make):
+    label = "dsc_mc_fsrcnn-upsampled"
+    runs, scores = runs_of(label, 2, steps=2000, batch=4), scores_of(label, [[39.0] * 3, [41.0] * 3])
+    line = point(report.overview(make(runs=runs, scores=scores)), "The teacher")
+    assert "doubles images at 39.00 dB (mean over 2 seeds: 40.00)" in line
+
+
 def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if_it_is(make, monkeypatch):
     rows = [row for label in ("longest-student", "longest-framework") for row in runs_of(label, 1, steps=500, batch=2)]
     scores = scores_of("longest-student", [[20.0, 21.0, 22.0]]) + scores_of("longest-framework", [[20.5, 21.5, 22.5]])
