@@ -354,12 +354,28 @@ def test_a_result_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, pixel
 def test_a_benchmark_leaves_larger_images_to_the_reference_and_the_quickest(monkeypatch):
     ms = {"eager": 900.0, "quick": 100.0, "middle": 300.0, bench.KEPT: 700.0}
 
-    def compare(calls, *_):
+    def compare(calls, *_, **__):
         return pd.DataFrame([{"method": name, "repeat": 0, "ms": ms[name]} for name in calls])
 
     monkeypatch.setattr(bench.timing, "compare", compare)
-    rows = bench.times(dict.fromkeys(ms, identity), [(8, 8), (16, 16)], "cpu", repeats=1, seconds=1.0)
-    assert rows.groupby("height").method.agg(list).to_dict() == {8: list(ms), 16: ["eager", bench.KEPT, "quick"]}
+    sizes = [(8, 8), (16, 16), (24, 24)]
+    methods = dict.fromkeys(ms, identity)
+    rows = bench.times(methods, sizes, "cpu", repeats=1, seconds=2.0)
+    large = ["eager", bench.KEPT, "quick"]
+    assert rows.groupby("height").method.agg(list).to_dict() == {8: list(ms), 16: large, 24: large}
+    rows = bench.times(methods, sizes, "cpu", repeats=1, seconds=1.0)  # eager takes longer than half of that
+    assert rows.groupby("height").method.agg(list).to_dict() == {8: list(ms), 16: large[1:], 24: large[1:]}
+    del methods[bench.KEPT]  # without it there is nothing else to compare with
+    rows = bench.times(methods, sizes, "cpu", repeats=1, seconds=1.0)
+    assert rows[rows.height == 24].method.tolist() == ["eager", "quick"]
+
+
+def test_ratios_are_to_eager_or_else_to_eager_with_freed_memory_kept():
+    rows = pd.DataFrame([{"device": "cpu", "height": 8, "width": 8, "method": name, "repeat": 0, "ms": ms}
+                         for name, ms in (("eager", 900.0), (bench.KEPT, 300.0), ("quick", 100.0))])
+    both, kept = bench._against_eager(rows), bench._against_eager(rows[1:])
+    assert both.ratio.tolist() == [1, 3, 9] and set(both.against) == {"eager"}
+    assert kept.ratio.tolist() == [1, 3] and set(kept.against) == {bench.KEPT}
 
 
 def test_a_runtime_s_accuracy_is_its_change_on_the_same_image():
