@@ -1,5 +1,5 @@
 # make study    set up and run the whole study; PROFILE=smoke|demo|cpu|budget|paper DATA=/folder-with-RESIDE-or-NYU
-# make test     set up and run all tests and every notebook with its defaults
+# make test     set up, check the style, run all tests and every notebook with its defaults
 # make lab      set up and open JupyterLab on the notebooks
 
 PROFILE ?= demo

@@ -72,6 +72,9 @@ def test_a_method_that_is_warm_already_is_not_warmed_up(clock):
     calls = []
     methods = {name: lambda name=name: (calls.append(name), clock.pass_(1)) for name in "ab"}
     assert len(timing.compare(methods, repeats=2, warm={"a"})) == 4 and calls == ["b", *"abab"]
+    methods = {"a": lambda: clock.pass_(11), "b": lambda: clock.pass_(1)}
+    slow = timing.compare(methods, repeats=7, seconds=10, warm={"a"})
+    assert slow.method.tolist() == ["a", "b", "b", "b"]
 
 
 @pytest.mark.parametrize("methods, repeats", [({}, 3), ({"a": int}, 0)])

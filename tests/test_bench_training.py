@@ -1,5 +1,7 @@
 """The training benchmark compares like with like: the same objective on the same images, whatever the way."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,3 +65,19 @@ def test_the_released_step_runs_in_a_process_of_its_own_and_all_ways_are_kept(mo
     ways = {bench.REFERENCE, bench.WAY, "student alone, channels last"} | given_back
     assert ways <= set(table.index) and table.ratio[bench.REFERENCE] == 1
     assert set(pd.read_csv(tmp_path / "benchmarks" / "training.csv").method) == set(table.index)
+
+
+def test_slow_ways_warm_up_on_small_images_and_are_prepared_before_they_are_timed(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: int})
+    calls = []
+
+    @contextlib.contextmanager
+    def this_process():
+        yield lambda function, *given: calls.append((function.__name__, given[-1])) or function(*given)
+
+    monkeypatch.setattr(memory, "another_process", this_process)
+    bench.run(SIZE, repeats=2)
+    ways = 1 + can_keep()
+    assert calls[1:] == [("_prepare", SIZE)] * ways + [("_take", (8, 8))] * ways + [("_take", SIZE)] * ways * 2

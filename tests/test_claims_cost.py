@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_studies import compute, decided, folder, run
 from torch import nn
 
 from dehazelib import networks, paths
 from dehazelib.claims_cost import BRANCH_CHANNELS
+from made_studies import compute, decided, folder, run
 
 
 @pytest.mark.parametrize("claim, key, right, wrong", [

@@ -370,6 +370,15 @@ def test_a_benchmark_leaves_larger_images_to_the_reference_and_the_quickest(monk
     assert rows[rows.height == 24].method.tolist() == ["eager", "quick"]
 
 
+def test_compiled_runtimes_are_warm_when_they_are_timed(monkeypatch):
+    calls, said = [], []
+    monkeypatch.setattr(bench.timing, "compare", lambda methods, *_, warm: said.append(warm) or pd.DataFrame(
+        [{"method": name, "repeat": 0, "ms": 1.0} for name in methods]))
+    methods = {"eager": calls.append, "torch.compile": calls.append}
+    bench.times(methods, [(8, 8)], "cpu", repeats=1, seconds=1.0)
+    assert said == [["torch.compile"]] and len(calls) == 1
+
+
 def test_ratios_are_to_eager_or_else_to_eager_with_freed_memory_kept():
     rows = pd.DataFrame([{"device": "cpu", "height": 8, "width": 8, "method": name, "repeat": 0, "ms": ms}
                          for name, ms in (("eager", 900.0), (bench.KEPT, 300.0), ("quick", 100.0))])

@@ -9,7 +9,7 @@ PROFILES = sorted(path.stem for path in paths.PROFILES.glob("*.yaml"))
 
 def test_every_profile_loads_and_names_itself(monkeypatch, tmp_path):
     monkeypatch.setenv("DEHAZE_DATA", str(tmp_path))
-    assert {"smoke", "demo", "budget", "paper"} <= set(PROFILES)
+    assert set(PROFILES) == {"smoke", "demo", "cpu", "budget", "paper"}
     assert all(profiles.load(name).profile == name for name in PROFILES)
 
 

@@ -74,7 +74,9 @@ def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(m
     _, *row = cells(text, "Adding the affinity module")
     assert row == ["4.2056 dB", ours, expected,
                    "sots_indoor, 3 of 500 pairs, 2 seeds; at this budget: trained 1500 steps of 1"]
-    assert f"student and framework differ by {ours}: {expected}. The 32.1412 dB themselves are not tested here" in text
+    assert f"after 1,500 images each, framework minus student is {ours}: {expected} at this budget. The 32.1412" in text
+    assert "are not tested here: the framework that trained longest here was shown 0.054 % as many images as" in text
+    assert f"0.0034 % as many pixels, and reaches {PSNR.mean() + gain:.2f} dB. Of the paper's" in text
     assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
 
 
@@ -82,6 +84,22 @@ def test_a_low_score_at_a_small_budget_is_shown_but_not_held_against_the_paper(m
     row = cells(report.block(make()), "The student trained alone reaches 27.9356")
     assert row[1].strip() == "27.9356 dB" and row[2].startswith("16.10 [")
     assert row[3] == verdict.NOT_TESTED and "fewer images than the paper" in row[4]
+
+
+def test_the_longest_framework_is_what_is_held_against_the_paper_s_score(make):
+    runs = runs_of("longest-framework", 1, steps=3000, batch=2)
+    folder = make(runs=runs, scores=scores_of("longest-framework", [[20.0, 21.0, 22.0]]))
+    assert "was shown 0.21 % as many images as the published recipe shows" in report.block(folder)
+    assert "and reaches 21.00 dB." in report.block(folder)
+
+
+def test_the_block_gives_reasons_shorter_than_the_overview(make):
+    noise = np.array([[0.6, -0.5, 0.1], [-0.4, 0.5, 0.0]])
+    lr = scores_of("framework-as_released-lr", PSNR + noise)
+    folder = make(runs=runs_of("framework-as_released-lr"), scores=lr)
+    text = "the interval cannot tell: it holds values that agree with the claim and values that do not"
+    assert cells(report.block(folder), "High-resolution teacher features")[4].endswith(text)
+    assert f"{text}; run more seeds" in report.overview(folder)
 
 
 def test_the_block_counts_all_claims_and_shows_the_headlines(make):

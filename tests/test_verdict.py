@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_studies import decided, folder, run, score
 
 from dehazelib import paths, verdict
 from dehazelib.claims import above_zero, last_digit, straddled
+from made_studies import decided, folder, run, score
 
 CLAIMS = pd.read_csv(paths.PUBLISHED / "claims.csv", dtype=str, keep_default_na=False)
 BASE = np.array([[20.0, 24.0, 28.0], [21.0, 25.0, 29.0]])  # seeds x images

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -106,14 +106,14 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
     rooms.
     """
     trained = weights is not None or inference.SHIPPED.exists()
-    student = inference.load(weights) if trained else _untrained()
+    student = _student(weights, trained)
     timed, changed = [], []
     with tempfile.TemporaryDirectory() as folder, memory.another_process() as call, torch.no_grad():
         call(torch.set_num_threads, torch.get_num_threads())
         for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
             methods = runtimes(copy.deepcopy(student), device, Path(folder))
             if device == "cpu" and can_keep():
-                methods[KEPT] = partial(call, _memory_kept, student)
+                methods[KEPT] = partial(_elsewhere, call, weights, trained)
             timed.append(times(methods, sizes, device, repeats, seconds))
             if trained:
                 pairs = next(iter(open_data(data or os.environ.get("DEHAZE_DATA") or "rooms").tests.values()))
@@ -197,11 +197,22 @@ def _autocast(network: Runtime, device: str, kind: torch.dtype) -> Runtime:
     return run
 
 
-def _memory_kept(network: nn.Module, image: Tensor) -> Tensor:
-    """Returns the network's output, from a process that keeps what it frees from now on."""
+def _elsewhere(call: Callable, weights: Path | str | None, trained: bool, image: Tensor) -> Tensor:
+    """Returns the student's output, from the process of `call`, which keeps what it frees."""
+    return torch.from_numpy(call(_memory_kept, weights, trained, image.numpy()))
+
+
+def _memory_kept(weights: Path | str | None, trained: bool, image: np.ndarray) -> np.ndarray:
     keep_freed_memory()
     with torch.no_grad():
-        return network(image)
+        return _held(weights, trained)(torch.from_numpy(image)).numpy()
+
+
+def _student(weights: Path | str | None, trained: bool) -> nn.Module:
+    return inference.load(weights) if trained else _untrained()
+
+
+_held = cache(_student)  # by the other process, so that only images are handed over
 
 
 def _session(file: Path) -> Runtime:

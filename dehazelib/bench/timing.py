@@ -21,7 +21,7 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
 
     Every method but those called `warm` runs once to warm up; then each repeat runs all methods in turn, so that
     whatever else slows the machine slows them alike. After three repeats no new one begins once `seconds` are spent; a
-    method whose warm-up alone took longer than that is not run again: its warm-up is its one repeat.
+    method that takes longer than that the first time is not run again: its warm-up, if it had one, is its one repeat.
     methods: name -> function without arguments. device: "cuda" waits for the GPU before and after each call.
     Raises ValueError without methods or repeats.
     """
@@ -34,8 +34,10 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
     for repeat in range(repeats):
         if repeat >= LEAST and time.perf_counter() - began > seconds:
             break
-        rows += [{"method": name, "repeat": repeat, "ms": milliseconds(run, device)}
-                 for name, run in methods.items() if name not in slow]
+        again = [name for name in methods if name not in slow]
+        times = {name: milliseconds(methods[name], device) for name in again}
+        rows += [{"method": name, "repeat": repeat, "ms": ms} for name, ms in times.items()]
+        slow |= {name: ms for name, ms in times.items() if name in warm and ms > seconds * 1e3}
     return pd.DataFrame(rows, columns=MEASURED)
 
 

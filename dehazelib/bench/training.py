@@ -88,7 +88,7 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
     All ways take batches of two whole images of `size` and the same objective, the framework as released; "student
     alone" leaves the module out. The released step, and on a CPU one of ours, run in a process of their own, where
     freed memory goes back to the system as it does unless a program asks otherwise; ours keep it, as in every run
-    (allocator.py). Those two warm up on images of a quarter of the size each way, since a step of theirs takes long.
+    (allocator.py). On a CPU those two warm up on images of a quarter of the size each way, since their steps take long.
     Prints what a step's time is made of. Raises MemoryError if the literal form would not fit.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -99,11 +99,14 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
         elsewhere = {REFERENCE: partial(_released, device, folder)}
         if device.type == "cpu" and can_keep():
             elsewhere[f"{WAY}{GIVEN_BACK}"] = _ours
+        warm = elsewhere if device.type == "cpu" else {}
         for make in elsewhere.values():
+            call(_prepare, make, size)
+        for make in warm.values():
             call(_take, make, _small(size))
         here = ours(spec, data, device)
         methods = {name: partial(call, _take, make, size) for name, make in elsewhere.items()} | here
-        rows = timing.compare(methods, repeats, seconds, device.type, warm=elsewhere)
+        rows = timing.compare(methods, repeats, seconds, device.type, warm=warm)
         what_takes_the_time = profile(here[WAY], device)
     rows = rows.assign(height=size[0], width=size[1], batch=BATCH)
     timing.keep(rows, "training")
@@ -182,6 +185,11 @@ def write_images(pairs: Pairs, folder: Path) -> None:
             Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{index}_{kind}.png")
 
 
+def _prepare(make: Callable[[tuple[int, int]], Callable[[], object]], size: tuple[int, int]) -> None:
+    """Makes what takes steps on images of this size, here, and takes none."""
+    make(size)
+
+
 def _take(make: Callable[[tuple[int, int]], Callable[[], object]], size: tuple[int, int]) -> None:
     """Takes a step on images of this size, as `make` made it, here, the first time."""
     make(size)()
@@ -215,7 +223,7 @@ def _read(file: Path) -> Tensor:
 def _check_memory(size: tuple[int, int], device: torch.device) -> None:
     pixels = (size[0] // 4) * (size[1] // 4)
     matrices = BATCH * affinity.MATRICES["l2_norm"] * 4 * pixels**2 / 1e6
-    # of ours, in another process than the released step
+    # of our ways, which run in another process than the released step
     ours = KEPT_MB_PER_MEGAPIXEL if device.type == "cpu" else ACTIVATIONS_MB_PER_MEGAPIXEL
     needed = affinity.HEADROOM * matrices + (ACTIVATIONS_MB_PER_MEGAPIXEL + ours) * BATCH * size[0] * size[1] / 1e6
     free = memory.available_mb(device.type)
