@@ -24,6 +24,7 @@ BASELINES = (  # Table 5, and after it today's light alternatives
     "aod_net", "ssid", "zid", "zid_oracle", "lsid_fcnn", "mscnn", "dehazenet", "famed_net", "gfn", "gcanet", "dcpdn",
     "cycle_dehaze", "msbdn", "ffa_net", "pfdn", "dehazing_4k", "griddehazenet", "ld_net", "gunet_t", "dehazeformer_t",
 )
+SR_BASELINES = ("srresnet", "drn_s")  # Tables 1 and 2
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Settings:
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # trained rows of Table 5; ["all"] or []
     sr_baselines: list = field(default_factory=list)  # rows of Tables 1 and 2 to train: srresnet, drn_s
     sr_baseline_steps: int = 4  # of teacher_batch images
-    baseline_seeds: int = 1  # number of seeds of Table 5's networks, and of the plug-and-play comparison ...
-    single_seed: list = field(default_factory=list)  # ... but for these networks: only the first seed
+    baseline_seeds: int = 1  # number of seeds of Table 5's networks, and of the plug-and-play comparison
+    single_seed: list = field(default_factory=list)  # networks that are trained with the first seed only
     baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
     baseline_steps: int = 4
     baseline_batch: int = 2
@@ -89,8 +90,9 @@ class Settings:
                  "student_batch", "baseline_batch", "devices", "num_nodes")
         if small := [name for name in sizes if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
-        if unknown := set(self.single_seed) - {*BASELINES, *self.plug_and_play, self.student}:
-            raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(BASELINES)}.")
+        others = (*BASELINES, *SR_BASELINES)
+        if unknown := set(self.single_seed) - {*others, *self.plug_and_play, self.student}:
+            raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(others)}.")
         if self.test_pairs < 0:
             raise ValueError(f"test_pairs is {self.test_pairs}: give a number of pairs, or 0 for all.")
         object.__setattr__(self, "data", _data(self.data))

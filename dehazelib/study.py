@@ -2,7 +2,7 @@
 
 import math
 
-from dehazelib.profiles import BASELINES, READINGS, RECIPES, Settings
+from dehazelib.profiles import BASELINES, READINGS, RECIPES, SR_BASELINES, Settings
 from dehazelib.spec import Spec
 
 EPOCH_IMAGES = {  # of a dehazing and of a super-resolution epoch: ITS has ten hazy images per scene
@@ -11,7 +11,7 @@ EPOCH_IMAGES = {  # of a dehazing and of a super-resolution epoch: ITS has ten h
 }
 NATIVE = ("fsrcnn_x2", "fsrcnn_x4", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 1, 3
 UPSAMPLED = ("fsrcnn_x2", "mc_fsrcnn", "relu_mc_fsrcnn", "dscbn_mc_fsrcnn", "dsc_mc_fsrcnn")  # Tables 2, 4
-SR_BASELINES = {"native": ("srresnet", "drn_s"), "upsampled": ("drn_s",)}  # Tables 1, 2
+COMPARED = {"native": SR_BASELINES, "upsampled": ("drn_s",)}  # Tables 1, 2
 INTERPOLATIONS = {"native": ("bilinear", "bicubic", "bilinear_x4", "bicubic_x4"), "upsampled": ("bilinear", "bicubic")}
 TEACHER = "dsc_mc_fsrcnn"
 ADAPTIVE_SHARE = 0.1
@@ -26,8 +26,8 @@ def teachers(settings: Settings) -> list[Spec]:
     """Returns the super-resolution runs of Tables 1 to 4, both tasks, all variants."""
     return [teacher(settings, network, target, seed)
             for target, variants in (("native", NATIVE), ("upsampled", UPSAMPLED))
-            for network in (*variants, *(n for n in SR_BASELINES[target] if n in settings.sr_baselines))
-            for seed in _seeds(settings, settings.teacher_seeds)]
+            for network in (*variants, *(n for n in COMPARED[target] if n in settings.sr_baselines))
+            for seed in _seeds(settings, 1 if network in settings.single_seed else settings.teacher_seeds)]
 
 
 def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled", seed: int | None = None) -> Spec:
@@ -37,7 +37,7 @@ def teacher(settings: Settings, network: str = TEACHER, target: str = "upsampled
     options = _recipe(settings, "teacher")
     if settings.recipe == "modern":
         options["clip"] = 1.0
-    if network in SR_BASELINES["native"]:
+    if network in SR_BASELINES:
         options |= {"lr": 1e-3, "steps": settings.sr_baseline_steps, "warmup": 0}
     return Spec(label=f"{network}-{target}", network=network, task="super_resolution", target=target, seed=seed,
                 loss=loss, **options)

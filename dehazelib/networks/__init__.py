@@ -66,7 +66,8 @@ ENTRIES = (
     Entry("zid_oracle", "ZID, stopped by the ground truth", "zero_shot", OracleStoppedZID),
     Entry("lsid_fcnn", "LSID-FCNN (reconstruction)", "dehazing", LSIDFCNN, {}, "0.00429 M"),
     Entry("mscnn", "MSCNN", "dehazing", MSCNN, {}, "0.00801 M"),
-    Entry("dehazenet", "DeHazeNet", "dehazing", DehazeNet, {}, "0.00831 M", "4.588", PatchTransmission, lr=3e-4),
+    Entry("dehazenet", "DeHazeNet", "dehazing", DehazeNet, {}, "0.00831 M", "4.588", PatchTransmission, lr=3e-4,
+          pairs=False),  # on pairs it falls into t = 1, where its clamp passes no gradient
     Entry("famed_net", "FAMED-Net", "dehazing", FAMEDNet, {}, "0.018 M", "", DeepSupervision),
     Entry("gfn", "GFN", "dehazing", GFN, {}, "0.514 M", "", GFNObjective),
     Entry("gcanet", "GCANet", "dehazing", GCANet, {}, "0.703 M", "126.301", lr=1e-2),
