@@ -6,6 +6,7 @@ Its docstring is what readers see; that of a rule which never decides begins wit
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ SIZE = 0.5, 2.0  # times the printed size: what a measured difference must be co
 ABOUT = 0.25  # largest relative gap to a number that the paper calls "about"
 CLOSE = {"dB": 0.5, "ssim": 0.01, "MB": 0.05, "percent": 0.1}  # largest gap; percent: percentage points of a ratio
 PAPER_GPU = "3080 Ti"
+RECIPE = {"lr", "clip", "schedule", "augment", "optimizer"}  # options that decide how fast a network learns
 
 
 class NotTested(Exception):
@@ -59,11 +61,14 @@ def about(m: Measurement, claim: pd.Series) -> bool:
 
 
 def above_zero(m: Measurement, claim: pd.Series) -> bool | None:
-    """reproduced if the 95 % interval lies above zero and overlaps half to twice the printed size, where one is
-    printed; not reproduced if it lies wholly outside that range, or below zero where none is printed"""
-    printed = float(claim.value or math.nan)
-    outside = m.high < SIZE[0] * printed or m.low > SIZE[1] * printed
-    return False if outside else positive(m.low, m.high)
+    """reproduced if the 95 % interval lies above zero and the value, where one is printed, at half to twice that size;
+    not reproduced if the interval lies wholly outside that range, or below zero where no size is printed"""
+    if not claim.value:
+        return positive(m.low, m.high)
+    least, most = (times * float(claim.value) for times in SIZE)
+    if m.high < least or m.low > most:
+        return False
+    return True if m.low > 0 and least <= m.value <= most else None
 
 
 def at_most(m: Measurement, claim: pd.Series) -> bool | None:
@@ -90,6 +95,11 @@ def without_limits(m: Measurement, claim: pd.Series) -> None:
 
 def on_cpu(m: Measurement, claim: pd.Series) -> None:
     """none, timed on a CPU only"""
+
+
+def unlike_recipes(m: Measurement, claim: pd.Series) -> None:
+    """none, the networks learn at different speeds, were trained on fewer images than the paper's and by recipes that
+    differ: their order may change"""
 
 
 def unlike_budgets(m: Measurement, claim: pd.Series) -> None:
@@ -155,11 +165,15 @@ def last_digit(printed: str) -> float:
 
 
 def seeds_rule(study: Measured, labels: Iterable[str], rule: Callable) -> Callable:
-    """Returns `rule`, or the reason why a comparison of these labels decides nothing: one seed, or unlike budgets."""
+    """Returns `rule`, or the reason why a comparison of these labels decides nothing: one seed, unlike budgets, or
+    networks that a short training by unlike recipes cannot rank."""
     labels = list(labels)
     budgets = {images for images in map(study.training_images, labels) if not math.isnan(images)}
     if len(budgets) > 1:
         return unlike_budgets
+    apart = {option for a, b in itertools.combinations(labels, 2) for option in study.options_apart(a, b)}
+    if apart & RECIPE and any(fewer_than_published(study, label) for label in labels):
+        return unlike_recipes
     return one_seed if min(study.summary(label)["seeds"] for label in labels) < 2 else rule
 
 
@@ -174,10 +188,14 @@ def published_images(task: str) -> int:
     return recipe[f"{role}_steps"] * recipe[f"{role}_batch"]
 
 
+def fewer_than_published(study: Measured, label: str) -> bool:
+    """Returns whether a label's runs were trained on fewer images than the paper's; False for what is not trained."""
+    return study.training_images(label) < published_images(_task(study, label))
+
+
 def falls_short(study: Measured, label: str, gap: float, unit: str) -> bool:
     """Returns whether a label's score less the printed one, `gap`, is below -CLOSE after training on fewer images."""
-    fewer = study.training_images(label) < published_images(_task(study, label))  # False for what is not trained
-    return fewer and gap < -CLOSE[unit]
+    return fewer_than_published(study, label) and gap < -CLOSE[unit]
 
 
 def need(study: Measured, *labels: str) -> None:
@@ -243,6 +261,11 @@ def scored(study: Measured, *labels: str) -> str:
 
 def budget(study: Measured, *labels: str) -> str:
     """Returns what scores of these labels rest on: test set, images, seeds, and steps from runs.csv."""
+    return f"{tested_on(study, *labels)}; {training(study, *labels)}"
+
+
+def tested_on(study: Measured, *labels: str) -> str:
+    """Returns the test set, how many of its images, and how many seeds scores of these labels rest on."""
     summaries = [study.summary(label) for label in labels]
     count = min(one["images"] for one in summaries)
     text = f"{study.main}, {count} "
@@ -252,12 +275,14 @@ def budget(study: Measured, *labels: str) -> str:
     else:
         text += "images"
     seeds = sorted({one["seeds"] for one in summaries})
-    text += f", {' and '.join(map(str, seeds))} seed{'s' * (seeds != [1])}"
-    return f"{text}; {training(study, *labels)}"
+    return f"{text}, {' and '.join(map(str, seeds))} seed{'s' * (seeds != [1])}"
 
 
 def training(study: Measured, *labels: str) -> str:
-    """Returns the budget that scores of these labels hold at, from runs.csv: steps and batch of what was trained."""
+    """Returns the budget that scores of these labels hold at, from runs.csv: steps and batch of what was trained.
+
+    It begins with "at", by which report.py knows it.
+    """
     runs = study.runs[study.runs.label.isin(labels)]
     runs = runs.dropna(subset="training_images") if "training_images" in runs else runs
     if runs.empty or not {"steps", "batch"} <= set(runs):

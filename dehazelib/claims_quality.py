@@ -27,7 +27,9 @@ from dehazelib.claims import (
     scored,
     seeds_rule,
     signed,
+    tested_on,
     together,
+    training,
     undecided,
 )
 from dehazelib.measured import READINGS, Measured, published
@@ -62,13 +64,15 @@ def difference(study: Measured, claim: pd.Series, a: str, b: str, metric: str = 
     """a minus b; `why` holds every seed's own difference, the size beside the paper's and what else differs."""
     need(study, a, b)
     value, low, high = study.difference(a, b, metric)
-    notes = [budget(study, a, b)]
+    notes = [tested_on(study, a, b)]
+    if claim.value and math.isfinite(value) and claim.unit in ("dB", "ssim"):
+        times = value / float(claim.value)
+        notes.append(f"{times:.2g} times the printed size" + ", of the same sign" * (times > 0 and low > 0))
+    notes.append(training(study, a, b))
     per_seed = [study.rows(label).groupby("seed")[metric].mean() for label in (a, b)]
     if len(shared := per_seed[0].index.intersection(per_seed[1].index)) > 1:
         gaps = ", ".join(f"{per_seed[0][s] - per_seed[1][s]:+.4g}" for s in shared)
         notes.append(f"over the {len(shared)} seeds of both, per seed {gaps}")
-    if claim.value and math.isfinite(value) and claim.unit in ("dB", "ssim"):
-        notes.append(f"{value / float(claim.value):.2g} times the printed size")
     if metric == PSNR and math.isfinite(low):
         notes.append(f"{equivalence(low, high, MARGIN_DB)} at a margin of {MARGIN_DB} dB")
     if apart := study.options_apart(a, b):
@@ -268,13 +272,17 @@ def _signed(study: Measured, a: str, b: str, metric: str = PSNR) -> str:
     return signed(*study.difference(a, b, metric), digits=3 if metric == PSNR else 5)
 
 
+def gradient_share(study: Measured, label: str) -> float:
+    """Returns how much of the gradient a label's affinity term holds, in percent: the median over its curves, or NaN."""
+    curves = study.curves
+    return 100 * curves.affinity_share[curves.label == label].median() if "affinity_share" in curves else math.nan
+
+
 def _gradient_share(study: Measured, *labels: str) -> str:
-    """Returns how much of the gradient the affinity term of each label holds: the median over its curves."""
-    curves, parts = study.curves, []
+    parts = []
     for label in labels:
-        shares = curves.affinity_share[curves.label == label].dropna() if "affinity_share" in curves else []
-        size = f"{100 * shares.median():.2g} %" if len(shares) else "an unrecorded part"
-        parts.append(f"{size} of the gradient of {label}")
+        share = gradient_share(study, label)
+        parts.append(f"{'an unrecorded part' if math.isnan(share) else f'{share:.2g} %'} of the gradient of {label}")
     return f"the affinity term holds {' and '.join(parts)} (medians, curves.csv)"
 
 

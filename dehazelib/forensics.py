@@ -160,7 +160,7 @@ def headline_arithmetic() -> pd.DataFrame:
                          f"Table 5: {student[metric]} to {ours[metric]}{note}"))
     ratio, deployed = (float(ffa.parameters_millions) / float(row.parameters_millions) for row in (ours, student))
     files = float(_printed(9, "ffa_net").size_mb) / float(_printed(9, "full_framework").size_mb)
-    rows.append(_row("FFA-Net over Ours in parameters, times", claims["about_20x_smaller"], ratio,
+    rows.append(_row("FFA-Net over Ours in parameters, times", f"about {claims['about_20x_smaller']}", ratio,
                      f"Table 5; weight files of Table 9 {files:.1f}; over the student, as deployed, {deployed:.1f}"))
     return _frame(rows)
 
@@ -185,7 +185,8 @@ def inconsistencies() -> pd.DataFrame:
              float(drn.psnr) - max(map(float, others.values())), f"Table 1: {drn.model}, {', '.join(others)}"),
         _row("Weight w_FA with the highest PSNR in Table 7", picked,
              float(weights.key[weights.psnr.astype(float).idxmax()]),
-             f"printed: the final model's; Table 7 has PSNR {', '.join(weights.psnr)} for {', '.join(weights.key)}"),
+             f"printed: the final model's; Table 7 has PSNR {', '.join(weights.psnr)} and SSIM "
+             f"{', '.join(weights.ssim)} for {', '.join(weights.key)}"),
     ])
 
 

@@ -9,8 +9,10 @@ from safetensors import safe_open
 
 from dehazelib import model_card, paths, speed, tables, verdict
 from dehazelib.claims import published_images
+from dehazelib.claims_quality import QUALITY, SAME_RUNS, gradient_share
 from dehazelib.files import write_text
 from dehazelib.measured import Measured, published
+from dehazelib.profiles import RECIPES
 from dehazelib.study import IMAGE as SIDES
 from dehazelib.study import LONGEST, TEACHER
 
@@ -168,11 +170,19 @@ def _gain(study: Measured) -> str:
     printed = published("claims", text=True).set_index("id").value["affinity_gain_db"]
     rows = tables.controls(study).dropna(subset="difference")
     rows = rows[rows.label.isin([tables.FRAMEWORK, *tables.FURTHER])]
-    names, limits = rows.model.str.removeprefix("Ours, "), rows[tables.DIFFERENCE].to_numpy()
-    gains = [f"{name} {_interval(*values, '+z.3f')}" for name, values in zip(names, limits)]
-    return (f"**What the module gains** over the student alone at the same budget, in dB (paper: +{printed}): "
-            f"{'; '.join(gains) or 'not run'}. Verdicts on gains hold at this budget, which both sides share; a score "
-            "by itself is not held against the paper, whose networks saw far more images.")
+    gains = []
+    for row, limits in zip(rows.itertuples(), rows[tables.DIFFERENCE].to_numpy()):
+        share = gradient_share(study, row.label)
+        gains.append(f"{row.model.removeprefix('Ours, ')} {_interval(*limits, '+z.3f')}"
+                     + ("" if np.isnan(share) else f" ({share:.2g} %)"))
+    text = (f"**What the module gains** over the student alone at the same budget, in dB (paper: +{printed}), and in "
+            f"brackets the affinity term's share of the gradient (median): {'; '.join(gains) or 'not run'}.")
+    trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
+    if study.has(trained) and study.has(untrained):
+        text += (" The trained teacher less the untrained one, both with adaptive weight: "
+                 f"{_interval(*study.difference(trained, untrained), '+z.3f')}.")
+    return (f"{text} Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
+            "against the paper, whose networks saw far more images.")
 
 
 def _longest(study: Measured) -> list[str]:
@@ -188,9 +198,12 @@ def _longest(study: Measured) -> list[str]:
             f"{ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} "
             f"{TEST[study.main]}." + " Its weights are those that dehazelib ships." * _ships(study))
     if study.has(guided):
-        text += (f" The same with the module as released: {study.summary(guided)['psnr_rgb']:.2f} dB, a difference of "
-                 f"{_interval(*study.difference(guided, alone), '+z.3f')} over the images; one run each, so nothing is "
-                 "said of other seeds.")
+        theirs = study.summary(guided)
+        gains = [_interval(*study.difference(guided, alone, metric), style)
+                 for metric, style in (("psnr_rgb", "+z.3f"), ("ssim_gauss11_rgb", "+z.4f"))]
+        text += (f" The same with the module as released: {theirs['psnr_rgb']:.2f} dB, SSIM "
+                 f"{theirs['ssim_gauss11_rgb']:.4f}, differences of {gains[0]} dB and {gains[1]}, intervals over "
+                 "scenes; one run each, so nothing is said of other seeds.")
     return [text]
 
 
@@ -215,7 +228,7 @@ def _certainty(study: Measured) -> str:
     return (f"**How sure.** Means over {study.summary('student')['images']} {TEST[study.main]}. Seeds: "
             f"{seeds['student']} of the student, {' or '.join(map(str, sorted(set(seeds.values()))))} of each row. "
             f"Intervals are 95 %: Student's t over seeds for a score; for a difference the wider of Student's t over "
-            f"the seeds' differences and a paired bootstrap over images and seeds.{''.join(controls)}")
+            f"the seeds' differences and a paired bootstrap over scenes and seeds.{''.join(controls)}")
 
 
 def _teacher(study: Measured) -> list[str]:
@@ -239,9 +252,20 @@ def _budget(study: Measured) -> str:
     what = f"windows of {first.crop} x {first.crop} pixels" if first.crop else "whole images"
     what += f", averaged over {first.reduce} x {first.reduce} pixels" if first.get("reduce", 1) > 1 else ""
     machines = " and ".join(sorted({row.gpu or f"{row.processor} without a GPU" for row in trained.itertuples()}))
-    return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}. All "
+    return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}, by "
+            f"{_recipe(first)}; the readings differ in the module alone. All "
             f"{len(trained)} trained runs took {trained.minutes.sum():,.0f} minutes on {machines}. Training "
             f"data: {' and '.join(TRAINING[name] for name in sorted(set(study.runs.data)))}.")
+
+
+def _recipe(run: pd.Series) -> str:
+    """Returns how a run was trained, and whose recipe that is."""
+    own = {key: run[key] for key in ("lr", "schedule", "augment")}
+    owners = [who for name, who in (("paper", "the paper's"), ("released", "the released code's"))
+              if own == {key: RECIPES[name][key] for key in own}]
+    whose = f"{owners[0]} recipe" if owners else "one recipe, neither the paper's nor the released code's"
+    clip = f", gradient clipped to {run['clip']:g}" if run["clip"] > 0 else ""
+    return f"{whose} (learning rate {run['lr']:g}, {run['schedule']}, augmentation {run['augment']}{clip})"
 
 
 def _provenance(study: Measured) -> str:
@@ -259,7 +283,16 @@ def _check(study: Measured) -> str:
 
 
 def _counts(claims: pd.DataFrame) -> str:
-    return ", ".join(f"{(claims.verdict == name).sum()} are {name}" for name in verdict.VERDICTS.values())
+    """Returns how many claims have each verdict, and how many of those rest on scores of trained networks."""
+    trained, same = claims.quantity.isin(QUALITY), claims.why.str.contains(SAME_RUNS, regex=False)
+    parts = []
+    for name in verdict.VERDICTS.values():
+        rows = claims.verdict == name
+        shared = int((rows & same).sum())
+        parts.append(f"{rows.sum()} are {name} ({(rows & trained).sum()} on scores"
+                     + f", {shared} of them one gain in {shared} units" * (shared > 1)
+                     + f", {(rows & ~trained).sum()} on size, computing and data)")
+    return ", ".join(parts)
 
 
 def _open(claims: pd.DataFrame) -> list[str]:
@@ -303,7 +336,8 @@ def _claim(row, brief: bool = False) -> list[str]:
     undecided."""
     printed = "" if pd.isna(row.value) else f"{row.value:,.10g}{UNITS.get(row.unit, '')}"
     clauses = row.why.partition("; rule: ")[0].split("; ")
-    rests = "; ".join(clauses[:2])
+    budget = next((i for i, clause in enumerate(clauses) if clause.startswith("at ")), 1)
+    rests = "; ".join(clauses[:budget + 1])
     if row.verdict == verdict.NOT_TESTED:
         reason = _reason(row.why).partition("; ")[0] if brief else _reason(row.why)
         rests = row.why if "; rule: " not in row.why else f"{clauses[0]}; {reason}"

@@ -34,10 +34,11 @@ def paired_bootstrap(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str
 
     scores_a, scores_b: columns seed, image and `metric`, one row per seed and image. Only images that every seed of
     both has are used. metric: name of the column. rng: decides the draws; the same state gives the same limits.
-    Each repetition draws images with replacement, the same for a and b, since an image is hard or easy for both; and
-    whole seeds with replacement, the same for a and b where both have the same seeds (they share initial weights and
-    the order of the data), independently otherwise. With one seed on each side the interval tells of images only; with
-    a few it is too narrow for the variation between trainings: `paired_interval` mends that.
+    Each repetition draws scenes with replacement, each with all its images ("1400_1" to "1400_10" show scene 1400) and
+    the same for a and b, since a scene is hard or easy for both; and whole seeds with replacement, the same for a and b
+    where both have the same seeds (they share initial weights and the order of the data), independently otherwise. With
+    one seed on each side the interval tells of scenes only; with a few it is too narrow for the variation between
+    trainings: `paired_interval` mends that.
     Infinite scores: equal ones differ by 0; otherwise they leave the limits NaN.
     Raises ValueError if a seed has an image twice or no image is common.
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
@@ -47,6 +48,7 @@ def paired_bootstrap(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str
     if not len(common):
         raise ValueError("paired_bootstrap: the two sets of scores have no image in common; score the same set.")
     same_seeds = a.index.equals(b.index)
+    scenes, _ = pd.factorize(common.astype(str).str.partition("_").get_level_values(0))  # a number per image
     a, b = a[common].to_numpy(), b[common].to_numpy()  # seeds x images
     difference = float(_minus(a.mean(0), b.mean(0)).mean())
     if np.isinf(a).any() or np.isinf(b).any():
@@ -54,8 +56,8 @@ def paired_bootstrap(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str
         return difference, limit, limit
     seeds_a = _draws(rng, repeats, len(a))  # repeats x seeds
     seeds_b = seeds_a if same_seeds else _draws(rng, repeats, len(b))
-    images = _draws(rng, repeats, len(common))  # repeats x images
-    repeated = ((seeds_a @ a - seeds_b @ b) * images).sum(1)
+    weights = _draws(rng, repeats, scenes.max() + 1)[:, scenes]  # repeats x images
+    repeated = ((seeds_a @ a - seeds_b @ b) * weights).sum(1) / weights.sum(1)
     low, high = np.quantile(repeated, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return difference, float(low), float(high)
 
@@ -64,7 +66,7 @@ def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str,
                     ) -> tuple[float, float, float]:
     """Returns (difference, low, high): that of `paired_bootstrap`, and the wider of two 95 % intervals.
 
-    The bootstrap knows that images are few; Student's t over the differences of single seeds knows that seeds are few,
+    The bootstrap knows that scenes are few; Student's t over the differences of single seeds knows that seeds are few,
     where resampling them makes intervals too narrow. With two or more seeds common to a and b, only those are compared:
     they share initial weights and the order of the data. Otherwise there is no t, and the interval is the bootstrap's.
     Arguments and errors are those of `paired_bootstrap`.

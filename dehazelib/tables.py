@@ -17,8 +17,8 @@ FURTHER = {  # rows of Table 5 below the published ones
     "framework-as_described": "Ours, as described",
     "framework-as_released-adaptive": "Ours, as released, adaptive weight",
     "framework-as_described-adaptive": "Ours, as described, adaptive weight",
-    "framework-bilinear_teacher": "Ours, bilinear resizing as teacher",
-    "framework-untrained_teacher": "Ours, untrained teacher",
+    "framework-bilinear_teacher": "Ours, bilinear resizing as teacher, adaptive weight",
+    "framework-untrained_teacher": "Ours, untrained teacher, adaptive weight",
     "student-equal_budget": f"Ours [Student]{SAME_BUDGET}",
     "framework-equal_budget": f"Ours{SAME_BUDGET}",
     "zid_oracle": "ZID, stopped by the ground truth",
@@ -46,7 +46,7 @@ COMPARED = [*DIFFERENCE, "seeds_compared"]  # a difference is over the seeds tha
 AMOUNT = ["seeds", "images", "status"]
 COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "seeds_compared",
           "images")  # whole numbers or empty
-DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size_mb": 3,
+DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size": 3,
             "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "mean": 4, "gain": 2, "before": 4, "after": 4,
             "change": 4}
 
@@ -108,13 +108,15 @@ def computing(study: Measured) -> pd.DataFrame:
     """Returns Table 9: a row per form and machine measured, then the networks that the paper's table does not have.
 
     The form is "deployed", what a user runs, or "training_graph", student, teacher and module together, which is what
-    the paper's row "Ours" counts; ZID is measured for "one_step". gflops_profiler follows the paper's convention,
-    gflops counts two operations per multiply-add, transposed convolutions included.
+    the paper's row "Ours" counts; ZID is measured for "one_step". size_torch_mb is what torch.save writes, as the paper
+    measured, size_mb a safetensors file. gflops_profiler follows the paper's convention, gflops counts two operations
+    per multiply-add, transposed convolutions included.
     """
-    ours = ["parameters", "size_mb", "gflops_profiler", "gflops", "latency_ms", "latency_ms_low", "latency_ms_high",
-            "peak_memory_mb", "machine"]
-    columns = ["model", "key", "form", "parameters_published", "parameters", "size_mb_published", "size_mb",
-               "gflops_published", *ours[2:4], "inference_ms_published", *ours[4:], "status"]
+    sizes, counts = ["size_torch_mb", "size_mb"], ["gflops_profiler", "gflops"]
+    times = ["latency_ms", "latency_ms_low", "latency_ms_high", "peak_memory_mb", "machine"]
+    ours = ["parameters", *sizes, *counts, *times]
+    columns = ["model", "key", "form", "parameters_published", "parameters", "size_mb_published", *sizes,
+               "gflops_published", *counts, "inference_ms_published", *times, "status"]
     compute = study.compute.assign(machine=[_machine(row) for row in study.compute.itertuples()])
     compute = compute.drop_duplicates(["name", "form", "machine"])
     rows, shown = [], set()

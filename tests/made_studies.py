@@ -5,7 +5,7 @@ import pandas as pd
 
 from dehazelib import verdict
 
-COMPUTE = {"title": "", "size_mb": 0.6, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
+COMPUTE = {"title": "", "size_mb": 0.5, "size_torch_mb": 0.6, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
            "latency_ms_high": 11.0, "peak_memory_mb": 100.0, "device": "cpu", "processor": "p", "gflops_profiler": 1.0}
 
 

@@ -263,6 +263,7 @@ def test_table_9_has_the_training_graph_and_each_network_as_it_runs(table):
     assert list(zip(table.height, table.width)) == [(32, 48), (32, 48), (8, 12)]
     assert table.parameters.tolist()[:2] == [122_458, 1761]
     assert table.size_mb[1] == compute.size_mb(networks.build("aod_net"))
+    assert table.size_torch_mb[1] == compute.size_torch_mb(networks.build("aod_net"))
 
 
 def test_table_9_rows_have_what_the_study_reads_and_where_they_were_measured(table):

@@ -75,7 +75,7 @@ def test_sizes_are_compared_as_ratios_of_counts_and_of_files(tmp_path):
     framework = [compute("full_framework", "training_graph", 122458), compute("student", "deployed", 96007)]
     for count, expected in ((2870812, "reproduced"), (122458 * 15.1, "reproduced"), (122458 * 14.9, "not reproduced"),
                             (122458 * 25.1, "not reproduced")):
-        rows = [*framework, compute("ffa_net", "deployed", count, size_mb=11.1),
+        rows = [*framework, compute("ffa_net", "deployed", count, size_torch_mb=11.1),
                 compute("gcanet", "deployed", 7.3 * 96007)]
         row = decided(folder(tmp_path, compute=rows), "about_20x_smaller")
         assert (row.verdict, row.ours) == (expected, pytest.approx(count / 122458))
@@ -85,7 +85,7 @@ def test_sizes_are_compared_as_ratios_of_counts_and_of_files(tmp_path):
 
 @pytest.mark.parametrize("size, expected", [(0.62, "reproduced"), (0.50, "not reproduced")])
 def test_the_weight_files_size_may_differ_a_little(tmp_path, size, expected):
-    rows = [compute("full_framework", "training_graph", 122458, size_mb=size)]
+    rows = [compute("full_framework", "training_graph", 122458, size_torch_mb=size)]
     assert decided(folder(tmp_path, compute=rows), "framework_size_mb").verdict == expected
 
 
@@ -160,13 +160,14 @@ def test_training_overhead_compares_a_step_with_and_without_the_module(tmp_path,
                   "as released": [600] * len(ours), "exact affinity, loader": [50] * len(ours)})
     folder(benchmarks, training=rows)
     row = decided(study, "minimal_training_overhead")
-    assert (row.verdict, row.ours) == (expected, pytest.approx(np.mean(ours) / 100))
-    assert "both channels last" in row.why and "on p" in row.why
+    assert (row.verdict, row.ours) == ("not tested here", pytest.approx(np.mean(ours) / 100))
+    assert "both channels last" in row.why and "on p" in row.why and "on a CPU only" in row.why
     assert "its N x N matrices and freed memory given back, 6.00" in row.why
-    rows += timed({"exact affinity, eager": [7, 7, 7], "student alone, eager": [7, 7, 7]}, gpu="G")
+    rows += [row | {"gpu": "G", "ms": 2 * row["ms"]} for row in rows]
     folder(benchmarks, training=rows)
     row = decided(study, "minimal_training_overhead")
-    assert (row.verdict, row.ours) == ("reproduced", 1.0) and "on G" in row.why and "on p" in row.why
+    assert (row.verdict, row.ours) == (expected, pytest.approx(np.mean(ours) / 100))
+    assert "on G" in row.why and "on p" in row.why
     folder(benchmarks, training=timed({"exact affinity, eager": [1.0], "student alone, compiled": [1.0]}))
     assert "both with the module and without" in decided(study, "minimal_training_overhead").why
 

@@ -82,3 +82,5 @@ def test_the_size_is_that_of_the_weight_file_in_mebibytes(tmp_path):
     save_file(student.state_dict(), tmp_path / "weights.safetensors")
     assert compute.size_mb(student) == (tmp_path / "weights.safetensors").stat().st_size / 2**20
     assert 96_007 * 4 / 2**20 < compute.size_mb(student) < 1.1 * 96_007 * 4 / 2**20  # the rest are names
+    torch.save(student.state_dict(), tmp_path / "weights.pt")
+    assert compute.size_torch_mb(student) == pytest.approx((tmp_path / "weights.pt").stat().st_size / 2**20, rel=0.01)

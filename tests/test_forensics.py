@@ -90,7 +90,8 @@ def test_the_literal_form_loses_digits_in_32_bits_and_the_other_does_not():
 
 def test_headline_numbers_follow_from_the_printed_cells():
     table = forensics.headline_arithmetic()
-    assert table.computed.round(2).tolist() == [15.05, 3.63, 23.53] and (table.agrees == "yes").all()
+    assert table.computed.round(2).tolist() == [15.05, 3.63, 23.53]
+    assert table.agrees.tolist() == ["yes", "yes", ""]
 
 
 def test_cells_that_contradict_the_networks_or_one_another():

@@ -120,6 +120,15 @@ def test_a_margin_of_zero_or_swapped_limits_are_an_error(low, high, margin):
         equivalence(low, high, margin)
 
 
+def test_more_images_of_a_scene_do_not_narrow_an_interval():
+    a, b = scores(noise(2, 20, 1)), scores(noise(2, 20, 2))
+    alone, fourfold = (
+        [pd.concat(rows.assign(image=rows.image + f"_{level}") for level in levels) for rows in (a, b)]
+        for levels in ([1], [1, 2, 3, 4]))
+    limits = [paired_bootstrap(*pair, "psnr_rgb", np.random.default_rng(0)) for pair in (alone, fourfold)]
+    assert limits[0] == pytest.approx(limits[1])
+
+
 def test_a_paired_interval_covers_the_truth_where_the_bootstrap_of_few_seeds_does_not():
     rng, truth, covered = np.random.default_rng(0), 0.2, {"bootstrap": 0, "wider": 0}
     for repeat in range(200):

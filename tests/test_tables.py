@@ -11,7 +11,7 @@ from dehazelib import paths, tables
 from dehazelib.measured import longest_runs
 
 OURS = ["parameters", "psnr_rgb", "psnr_low", "psnr_high", "seeds", "images", "difference", "gflops", "latency_ms"]
-COMPUTE = {"title": "", "size_mb": 0.5, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
+COMPUTE = {"title": "", "size_mb": 0.5, "size_torch_mb": 0.6, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
            "latency_ms_high": 11.0, "peak_memory_mb": 100.0, "height": 460, "width": 620, "device": "cpu",
            "processor": "p", "torch": "t"}
 

@@ -62,6 +62,18 @@ def test_a_difference_must_be_from_half_to_twice_its_printed_size(tmp_path, clai
     assert row.verdict == expected and row.ours == pytest.approx(times * float(printed.value))
     assert row.low <= row.ours + 1e-9 and row.ours - 1e-9 <= row.high
     assert "; at this budget: " in row.why or "; at a budget that runs.csv does not tell" in row.why
+    if printed.unit == "dB":
+        assert f"{times:.2g} times the printed size" in row.why and ("of the same sign" in row.why) == (times > 0)
+
+
+@pytest.mark.parametrize("lr, steps, expected", [
+    (0.002, 100, "not tested here"), (0.001, 100, "reproduced"), (0.002, 10**8, "reproduced")])
+def test_other_networks_are_ranked_only_by_one_recipe_or_a_whole_training(tmp_path, lr, steps, expected):
+    runs = [run(label, label, 1, seed, steps=steps, lr=rate, training_images=steps * 4.0)
+            for label, rate in (("student", lr), ("gcanet", 0.001)) for seed in (0, 1)]
+    study = folder(tmp_path, scores=score("gcanet", BASE + 2.2944) + score("student", BASE), runs=runs)
+    row = decided(study, "gcanet_beats_student")
+    assert row.verdict == expected and ("recipes that differ" in row.why) == (expected == "not tested here")
 
 
 @pytest.mark.parametrize("claim, a, b", UNSIZED)
@@ -73,8 +85,8 @@ def test_a_difference_without_a_printed_size_needs_only_the_sign(tmp_path, claim
 
 
 @pytest.mark.parametrize("low, high, printed, expected", [
-    (0.1, 3.0, "4", True), (-0.1, 3.0, "4", None), (-0.1, 1.9, "4", False), (8.1, 9.0, "4", False),
-    (7.9, 9.0, "4", True), (-9.0, -1.0, "4", False), (-0.1, 9.0, "4", None), (np.nan, np.nan, "4", None),
+    (0.1, 4.1, "4", True), (0.1, 3.0, "4", None), (-0.1, 4.1, "4", None), (-0.1, 1.9, "4", False),
+    (8.1, 9.0, "4", False), (7.9, 9.0, "4", None), (0.1, 15.9, "4", True), (0.1, 16.1, "4", None), (-9.0, -1.0, "4", False), (-0.1, 9.0, "4", None), (np.nan, np.nan, "4", None),
     (0.1, 99.0, "", True), (-0.1, 99.0, "", None), (-2.0, -0.1, "", False), (np.nan, np.nan, "", None)])
 def test_an_interval_confirms_contradicts_or_cannot_tell(low, high, printed, expected):
     m = verdict.Measurement((low + high) / 2, "", "", above_zero, low, high)
