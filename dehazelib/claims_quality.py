@@ -273,7 +273,7 @@ def _signed(study: Measured, a: str, b: str, metric: str = PSNR) -> str:
 
 
 def gradient_share(study: Measured, label: str) -> float:
-    """Returns how much of the gradient a label's affinity term holds, in percent: the median over its curves, or NaN."""
+    """Returns the affinity term's share of a label's gradient, in percent: the median over its curves, or NaN."""
     curves = study.curves
     return 100 * curves.affinity_share[curves.label == label].median() if "affinity_share" in curves else math.nan
 

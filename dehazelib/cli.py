@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     networks.set_defaults(run=list_networks)
 
     bench = commands.add_parser("bench", help="time alternatives on this machine, for minutes")
-    bench.add_argument("what", choices=["affinity", "training", "inference"])
+    bench.add_argument("what", choices=["affinity", "training", "inference", "photo"])
     bench.set_defaults(run=run_benchmark)
 
     verdict = commands.add_parser("verdict", help="print each claim of the paper with ours and a verdict")

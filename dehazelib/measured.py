@@ -16,8 +16,8 @@ REQUIRED = {
     "scores": ("run", "label", "network", "seed", "test_set", "image", *METRICS),
     "runs": ("run", "label", "network", "seed", "parameters", "teacher"),
     "curves": ("run", "label", "seed", "step", "images", "epoch"),
-    "compute": ("name", "form", "parameters", "size_mb", "size_torch_mb", "gflops_profiler", "gflops", "latency_ms", "latency_ms_low",
-                "latency_ms_high", "peak_memory_mb", "device"),
+    "compute": ("name", "form", "parameters", "size_mb", "size_torch_mb", "gflops_profiler", "gflops", "latency_ms",
+                "latency_ms_low", "latency_ms_high", "peak_memory_mb", "device"),
     "protocols": ("run", "label", "seed", "test_set", "image", "protocol", "value"),
     "real_hazy": ("run", "label", "seed", "image", "statistic", "before", "after"),
 }

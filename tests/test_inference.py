@@ -17,6 +17,7 @@ import dehazelib
 from dehazelib import inference, networks, paths
 from dehazelib.allocator import can_keep
 from dehazelib.bench import inference as bench
+from dehazelib.bench import photo
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Frames, Pair, Pairs
 from dehazelib.inference import by_strips, dehaze, dehaze_file, load
@@ -379,6 +380,23 @@ def test_compiled_runtimes_are_warm_when_they_are_timed(monkeypatch):
     assert said == [["torch.compile"]] and len(calls) == 1
 
 
+def test_a_runtime_that_fails_is_left_out_with_a_line(monkeypatch, capsys):
+    def fails(image):
+        raise RuntimeError("no compiler\nand more")
+
+    methods = {"eager": identity, "torch.compile": fails, "torch.compile, bf16": identity}
+    rows = bench.times(methods, [(8, 8), (16, 16)], "cpu", repeats=1, seconds=1.0)
+    assert set(rows.method) == {"eager", "torch.compile, bf16"}
+    assert capsys.readouterr().err == "torch.compile is left out at 8x8: no compiler\n"
+
+
+def test_a_photograph_s_memory_and_time_are_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+    table = photo.run((50, 60))
+    assert table.peak_mb.between(50, 5000).all() and (table.seconds > 0).all()
+    assert pd.read_csv(tmp_path / "benchmarks" / "photo.csv").height.tolist() == [50]
+
+
 def test_ratios_are_to_eager_or_else_to_eager_with_freed_memory_kept():
     rows = pd.DataFrame([{"device": "cpu", "height": 8, "width": 8, "method": name, "repeat": 0, "ms": ms}
                          for name, ms in (("eager", 900.0), (bench.KEPT, 300.0), ("quick", 100.0))])
@@ -403,8 +421,7 @@ def test_a_benchmark_times_runtimes_that_all_dehaze(student, tmp_path, monkeypat
     monkeypatch.setattr(inference, "SHIPPED", tmp_path / "absent.safetensors")
     monkeypatch.setattr(bench, "runtimes", lambda network, device, folder: {
         bench.REFERENCE: network.to(device), "strips": lambda image: dehaze(image, network)})
-    table = bench.run(sizes=[(8, 9), (16, 18)], repeats=1, photo=(50, 60))
-    assert pd.read_csv(tmp_path / "benchmarks" / "inference_memory.csv").peak_mb.between(50, 5000).all()
+    table = bench.run(sizes=[(8, 9), (16, 18)], repeats=1)
     methods = {bench.REFERENCE, "strips"} | ({bench.KEPT} if can_keep() else set())
     assert table[table.device == "cpu"].height.tolist()[: len(methods) + 1] == [8] * len(methods) + [16]
     kept = pd.read_csv(tmp_path / "benchmarks" / "inference.csv")

@@ -86,7 +86,8 @@ def test_a_difference_without_a_printed_size_needs_only_the_sign(tmp_path, claim
 
 @pytest.mark.parametrize("low, high, printed, expected", [
     (0.1, 4.1, "4", True), (0.1, 3.0, "4", None), (-0.1, 4.1, "4", None), (-0.1, 1.9, "4", False),
-    (8.1, 9.0, "4", False), (7.9, 9.0, "4", None), (0.1, 15.9, "4", True), (0.1, 16.1, "4", None), (-9.0, -1.0, "4", False), (-0.1, 9.0, "4", None), (np.nan, np.nan, "4", None),
+    (8.1, 9.0, "4", False), (7.9, 9.0, "4", None), (0.1, 15.9, "4", True), (0.1, 16.1, "4", None),
+    (-9.0, -1.0, "4", False), (-0.1, 9.0, "4", None), (np.nan, np.nan, "4", None),
     (0.1, 99.0, "", True), (-0.1, 99.0, "", None), (-2.0, -0.1, "", False), (np.nan, np.nan, "", None)])
 def test_an_interval_confirms_contradicts_or_cannot_tell(low, high, printed, expected):
     m = verdict.Measurement((low + high) / 2, "", "", above_zero, low, high)

@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -24,7 +25,6 @@ from dehazelib.metrics import psnr_rgb
 REFERENCE = "eager"  # float32, contiguous
 KEPT = "eager, freed memory kept"  # by the process (allocator.py)
 SIZES = [(460, 620), (1080, 1920), (2160, 3840)]  # height, width: the paper's, 1080p, 4K
-PHOTO = (4000, 6000)  # height, width of a photograph of 24 megapixels
 CASE = ["device", "height", "width"]
 
 Runtime = Callable[[Tensor], Tensor]  # hazy (B, 3, H, W) in [0, 1] -> dehazed, on the same device
@@ -89,16 +89,15 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
 
 
 def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5,
-        seconds: float = 20.0, data: str | None = None, images: int = 6,
-        photo: tuple[int, int] = PHOTO) -> pd.DataFrame:
+        seconds: float = 20.0, data: str | None = None, images: int = 6) -> pd.DataFrame:
     """Returns one row per device, size and runtime: ms, times as fast (ratio) as `against`, change of PSNR in dB.
 
     `against` is eager float32, or, where that was too slow to be timed, the same with freed memory kept.
 
-    Keeps all repeats in results/benchmarks/inference.csv, the change of PSNR on single images in
-    inference_accuracy.csv, and the peak memory of a fresh process that dehazes a photograph of size `photo` in
-    inference_memory.csv. What keeps freed memory runs in another process, which the image is handed to within the
-    time that counts. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32, as it
+    Keeps all repeats in results/benchmarks/inference.csv and the change of PSNR on single images in
+    inference_accuracy.csv, after each device. What keeps freed memory runs in another process, which the image is
+    handed to within the time that counts; a runtime that fails, for lack of memory or of a compiler, is left out with a
+    line. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32, as it
     is and with freed memory kept, and to the runtime that was quickest at the first; one that takes longer than half
     of `seconds` is timed once, and eager float32 as it is then no more at larger sizes.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
@@ -115,23 +114,18 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
             if device == "cpu" and can_keep():
                 methods[KEPT] = partial(_elsewhere, call, weights, trained)
             timed.append(times(methods, sizes, device, repeats, seconds))
+            timing.keep(pd.concat(timed), "inference")
             if trained:
                 pairs = next(iter(open_data(data or os.environ.get("DEHAZE_DATA") or "rooms").tests.values()))
-                changed.append(accuracy(methods, pairs.some(images), device))
-    rows = pd.concat(timed, ignore_index=True)
-    timing.keep(rows, "inference")
-    (peak,) = memory.in_fresh_processes(photo_mb, [(student, *photo)])
-    timing.keep(pd.DataFrame([{"device": "cpu", "height": photo[0], "width": photo[1], "peak_mb": peak}]),
-                "inference_memory")
-    print(f"A photograph of {photo[0]}x{photo[1]} pixels, in strips on the CPU: "
-          f"the whole process needs {peak:,.0f} MB.")
+                working = {name: run for name, run in methods.items() if name in set(timed[-1].method)}
+                changed.append(accuracy(working, pairs.some(images), device))
+                timing.keep(pd.concat(changed), "inference_accuracy")
+    rows = pd.concat(timed)
     table = pd.concat([_against_eager(part) for _, part in rows.groupby(CASE, sort=False)], ignore_index=True)
     if not trained:
         print(f"{inference.SHIPPED} is absent: times are of an untrained student, and its accuracy is not measured.")
         return table
-    changes = pd.concat(changed, ignore_index=True)
-    timing.keep(changes, "inference_accuracy")
-    mean = changes.groupby(["device", "method"], as_index=False).psnr_change_db.mean()
+    mean = pd.concat(changed).groupby(["device", "method"], as_index=False).psnr_change_db.mean()
     return table.merge(mean, on=["device", "method"], how="left")
 
 
@@ -149,8 +143,13 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
         calls = {name: partial(method, image) for name, method in methods.items()}
         compiled = [name for name in calls if name.startswith("torch.compile")]
-        for name in compiled:
-            calls[name]()  # compiles now, which would count as a slow first run
+        for name in list(calls) if device == "cuda" else compiled:  # compiling would count as a slow first run
+            try:
+                calls[name]()
+            except RuntimeError as error:  # also of the compiler, and of memory
+                print(f"{name} is left out at {height}x{width}: {str(error).splitlines()[0]}", file=sys.stderr)
+                del calls[name]
+        compiled = [name for name in compiled if name in calls]
         rows = timing.compare(calls, repeats, limit, device, warm=compiled)
         parts.append(rows.assign(device=device, height=height, width=width))
     return pd.concat(parts, ignore_index=True)
@@ -160,14 +159,6 @@ def _against_eager(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the summary of one device and size, with `against`: what its ratios compare with."""
     against = REFERENCE if REFERENCE in set(rows.method) else KEPT
     return timing.summary(rows, against, by=CASE).assign(against=against)
-
-
-def photo_mb(student: nn.Module, height: int, width: int) -> float:
-    """Returns the peak memory in MB of this whole process, for an 8-bit photograph; NaN where it cannot be read."""
-    keep_freed_memory(large_blocks=False, most_mb=inference.KEPT_MB)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    inference.dehaze(pixels, student)
-    return memory.peak_mb()
 
 
 def quickest(rows: pd.DataFrame) -> str:

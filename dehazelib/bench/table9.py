@@ -24,8 +24,9 @@ def measure(names: list[str], size: tuple[int, int] = SIZE, seconds: float = 10.
 
     names: of the catalogue, or ["all"]. size: (height, width) for latency and memory; FLOPs are always counted at the
     paper's size. The networks run in turns, latency is the median, minimum and maximum; a network that takes longer
-    than `seconds` is timed once, as the column `repeats` says. On a CPU the process keeps freed memory meanwhile. Memory is what one image needs beside the weights, on
-    the CPU in a fresh process per network. ZID is measured for one of its steps. Raises ValueError for an unknown name.
+    than `seconds` is timed once, as the column `repeats` says; on a CPU the process keeps freed memory meanwhile.
+    Memory is what one image needs beside the weights, on the CPU in a fresh process per network. ZID is measured for
+    one of its steps. Raises ValueError for an unknown name.
     """
     names = [GRAPH, *(ALL if names == ["all"] else names)]
     if unknown := [name for name in names if name not in CATALOGUE and name != GRAPH]:

@@ -148,6 +148,8 @@ def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident:
     spec = spec.replace(steps=10_000)
     teacher = networks.build(TEACHER) if spec.teacher else None
     state = training._State(spec, fabric, teacher, None, tuning)
+    if teacher:
+        state.objective.module.steps = 1  # the gradients, measured every so many steps from step 0, are none of it
     stream = iter(training.batches(spec, data, 0, fabric, training.Hardware(resident=resident), scale=2))
     return lambda: state.update(fabric, *next(stream))
 
