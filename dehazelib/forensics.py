@@ -20,7 +20,7 @@ from dehazelib.data.stream import Stream
 from dehazelib.measured import published
 from dehazelib.resampling import doubled
 from dehazelib.spec import Spec
-from dehazelib.study import BATCH, PAPER_WEIGHT
+from dehazelib.study import BATCH, PAPER_WEIGHT, TEACHER
 
 COLUMNS = ["finding", "printed", "computed", "agrees", "how"]
 
@@ -111,6 +111,22 @@ def gradient_share(pairs: Pairs, seed: int = 0) -> pd.DataFrame:
     how = f"{BATCH} images of {pairs.name}, {height} x {width}; teacher: bilinear interpolation"
     what = f"Gradient of {PAPER_WEIGHT} x L_FA in % of that of the MSE"
     return _frame([_row(f"{what}, {when}", "", 100 * _share(output, clear), how) for when, output in outputs.items()])
+
+
+def untrained_teacher(pairs: Pairs, seeds: int = 3) -> pd.DataFrame:
+    """Returns the root mean square of what an untrained teacher makes of the first clear image, in % of the image's.
+
+    FSRCNN's last layer starts at weights near 0. Where the output is black, its affinity is 0, and all that the
+    affinity term asks of the student is to be dark, too.
+    """
+    clear, levels = pairs[0][1][None], []
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for seed in range(seeds):
+            torch.manual_seed(seed)
+            output = networks.build(TEACHER).eval()(clear)
+            levels.append(100 * (output.square().mean() / clear.square().mean()).sqrt().item())
+    return _frame([_row("Untrained teacher's output, root mean square in % of the image's", "", max(levels),
+                        f"highest of {seeds} seeds; a clear image of {pairs.name}")])
 
 
 def black_bars(images: int = 1000, seed: int = 0) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def _gain(study: Measured) -> str:
             f"brackets the affinity term's share of the gradient (median): {'; '.join(gains) or 'not run'}.")
     trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
     if study.has(trained) and study.has(untrained):
-        text += (" The trained teacher less the untrained one, both with adaptive weight: "
+        text += (" The trained teacher less the untrained one, whose output is nearly black, both with adaptive weight: "
                  f"{_interval(*study.difference(trained, untrained), '+z.3f')}.")
     return (f"{text} Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
             "against the paper, whose networks saw far more images.")
@@ -290,8 +290,8 @@ def _counts(claims: pd.DataFrame) -> str:
         rows = claims.verdict == name
         shared = int((rows & same).sum())
         parts.append(f"{rows.sum()} are {name} ({(rows & trained).sum()} on scores"
-                     + f", {shared} of them one gain in {shared} units" * (shared > 1)
-                     + f", {(rows & ~trained).sum()} on size, computing and data)")
+                     + f", of which {shared} are one gain in {shared} units" * (shared > 1)
+                     + f"; {(rows & ~trained).sum()} on size, computing and data)")
     return ", ".join(parts)
 
 

@@ -76,6 +76,11 @@ def test_the_module_holds_less_than_one_percent_of_the_gradient_of_whole_images(
         forensics.gradient_share(pairs(64, 64))
 
 
+def test_an_untrained_teacher_shows_black():
+    level, = computed(forensics.untrained_teacher(pairs(64, 64)))
+    assert 0 < level < 5
+
+
 def test_half_the_turned_images_carry_black_bars():
     share, black = computed(forensics.black_bars(400))
     assert 42 < share < 58 and black == pytest.approx(100 * (62 - 46) / 62)

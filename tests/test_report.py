@@ -108,8 +108,8 @@ def test_the_block_counts_all_claims_and_shows_the_headlines(make):
     text, claims = report.block(folder), verdict.verdicts(folder)
     assert sum(line.startswith("| ") for line in text.splitlines()) == len(report.HEADLINE) + 2
     counts = claims.verdict.value_counts()
-    assert f"Of the paper's {len(claims)} claims {counts['reproduced']} are reproduced (0 on scores, " in text
-    assert f"{counts['not reproduced']} are not reproduced (3 on scores, 3 of them one gain in 3 units, " in text
+    assert f"Of the paper's {len(claims)} claims {counts['reproduced']} are reproduced (0 on scores; " in text
+    assert f"{counts['not reproduced']} are not reproduced (3 on scores, of which 3 are one gain in 3 units; " in text
     assert f"{counts['not tested here']} are not tested here (" in text
 
 

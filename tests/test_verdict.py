@@ -176,7 +176,7 @@ def test_the_teacher_must_beat_bilinear_resizing_whatever_random_weights_do(tmp_
             "framework-bilinear_teacher", BASE + bilinear) + score("framework-untrained_teacher", BASE + 0.25))
         row = decided(study, "teacher_features_matter")
         assert (row.verdict, row.ours) == (expected, pytest.approx(-bilinear))
-        assert "framework-untrained_teacher, of random weights, -0.250" in row.why
+        assert "framework-untrained_teacher, of random weights and nearly black output, -0.250" in row.why
         assert "a teacher trained to reconstruct, which was not run" in row.why
 
 
