@@ -156,7 +156,8 @@ def teacher_over_bilinear(study: Measured, claim: pd.Series) -> Measurement:
     notes = ["the claim speaks of a teacher trained to reconstruct, which was not run: bilinear resizing, which has "
              "learnt nothing, stands in for it"]
     if study.has(untrained):
-        notes.append(f"{ours} less {untrained}, of random weights and nearly black output, {_signed(study, ours, untrained)}")
+        notes.append(f"{ours} less {untrained}, of random weights and nearly black output, "
+                     f"{_signed(study, ours, untrained)}")
     return _with_note(difference(study, claim, ours, substitute), notes)
 
 

@@ -179,8 +179,8 @@ def _gain(study: Measured) -> str:
             f"brackets the affinity term's share of the gradient (median): {'; '.join(gains) or 'not run'}.")
     trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
     if study.has(trained) and study.has(untrained):
-        text += (" The trained teacher less the untrained one, whose output is nearly black, both with adaptive weight: "
-                 f"{_interval(*study.difference(trained, untrained), '+z.3f')}.")
+        text += (" The trained teacher less the untrained one, whose output is nearly black, both with adaptive "
+                 f"weight: {_interval(*study.difference(trained, untrained), '+z.3f')}.")
     return (f"{text} Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
             "against the paper, whose networks saw far more images.")
 
