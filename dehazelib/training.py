@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -101,8 +102,10 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     trained this run, since the last resumption}, and how the steps were computed. The weights kept are those with the
     highest mean PSNR over the validation pairs. On a CPU the result does not depend on interruptions.
     """
-    fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, num_nodes=hardware.num_nodes,
-                    precision=spec.precision)
+    # a group's step, and a network with a layer to spare, leave parameters without gradient
+    strategy = DDPStrategy(find_unused_parameters=True) if hardware.processes > 1 else "auto"
+    fabric = Fabric(accelerator=hardware.accelerator, strategy=strategy, devices=hardware.devices,
+                    num_nodes=hardware.num_nodes, precision=spec.precision)
     fabric.launch()
     scale = getattr(networks.build(spec.network), "scale", 2)
     tuning = tuned(spec, data, fabric, teacher, hardware, scale)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -172,6 +173,34 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, changes):
     a, b = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
     assert all(torch.allclose(a[k], b[k], atol=1e-4) for k in a)
     assert json.loads((two / "provenance.json").read_text())["run"] == spec.id
+
+
+TWO_GROUPS = """
+import sys
+from pathlib import Path
+from test_training import ADVERSARIAL_AOD, SPLIT, tiny_data
+from dehazelib import networks
+from dehazelib.training import Hardware, train
+
+networks.CATALOGUE["tiny"] = ADVERSARIAL_AOD
+train(SPLIT, tiny_data(), Path(sys.argv[1]), hardware=Hardware("cpu", 2))
+"""
+ADVERSARIAL_AOD = networks.Entry("tiny", "", "dehazing", networks.AODNet, objective=Adversarial)
+SPLIT = TINY.replace(loss="objective", batch=4, steps=4)
+
+
+def test_two_processes_train_two_groups_each_of_which_leaves_parameters_without_gradient(tmp_path, monkeypatch):
+    """Fabric starts the second process by running the script again."""
+    monkeypatch.setitem(networks.CATALOGUE, "tiny", ADVERSARIAL_AOD)
+    one, two, script = trained(SPLIT, tmp_path / "one"), tmp_path / "two", tmp_path / "script.py"
+    script.write_text(TWO_GROUPS)
+    two.mkdir()
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run([sys.executable, script, two], env=os.environ | {"PYTHONPATH": path}, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    a, b = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
+    assert all(torch.allclose(a[k], b[k], atol=1e-4) for k in a)
 
 
 @pytest.mark.skipif(not memory.RESET.exists(), reason="this system does not tell")
