@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from dehazelib import paths
+from dehazelib.spec import PRECISIONS
 
 READINGS = {  # of the affinity module: the paper's text, the authors' code
     "as_described": {"features": "intermediate", "distance": "l2"},
@@ -70,7 +71,7 @@ class Settings:
     validation_pairs: int = 2
     test_pairs: int = 4  # of the reported test set, evenly spread; 0: all
     track_test: bool = False  # also report what selecting on the test set would claim
-    precision: str = "32-true"  # 32-true, bf16-mixed, 16-mixed
+    precision: str = "32-true"  # 32-true, bf16-mixed
     accelerator: str = "auto"  # auto, cpu, cuda, mps
     devices: int = 1  # processes per node
     num_nodes: int = 1
@@ -80,12 +81,13 @@ class Settings:
 
     def __post_init__(self):
         check(dataclasses.asdict(self), f"profile {self.profile}")
-        if self.recipe not in RECIPES:
-            raise ValueError(f"recipe is {self.recipe!r}: use one of {', '.join(RECIPES)}.")
+        allowed = {"recipe": RECIPES, "baseline_recipe": ("common", "authors"), "precision": PRECISIONS,
+                   "accelerator": ("auto", "cpu", "cuda", "mps")}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(values)}.")
         if unknown := set(self.readings) - set(READINGS):
             raise ValueError(f"readings has {', '.join(sorted(map(str, unknown)))}: use {', '.join(READINGS)}.")
-        if self.baseline_recipe not in ("common", "authors"):
-            raise ValueError(f"baseline_recipe is {self.baseline_recipe!r}: use common or authors.")
         sizes = ("seeds", "control_seeds", "teacher_seeds", "ablation_seeds", "baseline_seeds", "teacher_batch",
                  "student_batch", "baseline_batch", "devices", "num_nodes")
         if small := [name for name in sizes if getattr(self, name) < 1]:

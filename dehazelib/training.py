@@ -170,7 +170,7 @@ class _State:
             network.compile(mode=tuning.compiled)
         whole = objective(spec, network, teacher, tuning.fused_affinity)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
-        fused = fabric.device.type in ("cpu", "cuda") and spec.precision != "16-mixed"  # there it cannot clip
+        fused = fabric.device.type in ("cpu", "cuda")
         betas = (spec.beta1, spec.beta2)
         optimizers = [kind(group, lr=spec.lr, betas=betas, weight_decay=spec.weight_decay, fused=fused)
                       for group in whole.groups()]

@@ -26,6 +26,9 @@ def test_a_profile_with_an_unset_variable_says_so(monkeypatch):
     ({"track_test": 1}, "track_test .* must be bool"),
     ({"recipe": "secret"}, "use one of modern, paper, released|use one of paper, released, modern"),
     ({"readings": ["as_told"]}, "as_told"),
+    ({"baseline_recipe": "own"}, "baseline_recipe is 'own': use one of common, authors"),
+    ({"precision": "16-mixed"}, "precision is '16-mixed': use one of 32-true, bf16-mixed"),
+    ({"accelerator": "gpu"}, "accelerator is 'gpu': use one of auto, cpu, cuda, mps"),
 ])
 def test_misspelt_or_mistyped_parameters_stop_with_a_clear_message(given, message):
     with pytest.raises((ValueError, TypeError), match=message):

@@ -39,7 +39,8 @@ def test_a_specification_survives_its_file(tmp_path):
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"features": "all"}, "use one of"), ({"features": "outputs"}, "go together"), ({"steps": 0}, "at least 1"),
+    ({"features": "all"}, "use one of"), ({"precision": "16-mixed"}, "use one of '32-true', 'bf16-mixed'"),
+    ({"features": "outputs"}, "go together"), ({"steps": 0}, "at least 1"),
     ({"target": "native"}, "super_resolution"), ({"seed": 1.5}, "must be int"), ({"optimizer": "lion"}, "adam"),
 ])
 def test_a_wrong_specification_is_refused(changes, message):
