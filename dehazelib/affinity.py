@@ -4,10 +4,11 @@ A feature map of N pixels, flattened to X (channels x N), has the affinity matri
 product of every pixel with every other. The loss compares the student's affinities H with the teacher's, C.
 At 460x620 pixels pooled by 4, N = 17,825 and one such matrix fills 1.27 GB, so none is ever formed:
 
-    X, Y   student and rotated teacher features (K x N),  S = X + Y,  D = X - Y
-    H - C  = X^T X - Y^T Y = (S^T D + D^T S) / 2,  small where D is small, not by cancellation
+    X, Y   student features and the teacher's turned towards them (both channels x N),  S = X + Y,  D = X - Y
+    R      the rest of the teacher's features, where it has more channels
+    H - C  = X^T X - Y^T Y - R^T R = (S^T D + D^T S) / 2 - R^T R,  small where D and R are, not by cancellation
 
-The squared differences then add up from K x K products alone. The absolute differences and the
+The squared differences then add up from products of channels alone. The absolute differences and the
 Kullback-Leibler divergence need every entry: one pass over tiles of rows yields the loss and its gradient,
 in memory linear in N. On CUDA the kernels of affinity_fused.py can take the place of the tiles.
 """
@@ -193,17 +194,20 @@ class _OnePass(torch.autograd.Function):
 
 
 def _l2_pass(student: Tensor, teacher: Tensor, *, distance: str, with_gradient: bool):
-    """||H - C||_F^2 = (<D D^T, S S^T> + <S D^T, (S D^T)^T>) / 2 per image, from K x K products only.
+    """||H - C||_F^2 = (<D D^T, S S^T> + <S D^T, (S D^T)^T>) / 2 - 2 <S R^T, D R^T> + ||R R^T||_F^2 per image.
 
-    Its gradient with respect to X is 4 X (H - C) = 2 X S^T D + 2 X D^T S, where 2 X = S + D.
+    Its gradient with respect to X is 4 X (H - C) = 2 X S^T D + 2 X D^T S - 4 X R^T R, where 2 X = S + D.
     """
     student, teacher = student.detach(), teacher.detach()
-    batch, channels, pixels = student.shape
+    batch, _, pixels = student.shape
     rotation = _rotation(student, teacher)
-    total = mixed = difference = 0  # S S^T, S D^T, D D^T: (B, K, K)
-    for _, s, d in _sums_and_differences(student, teacher, rotation):
+    total = mixed = difference = 0  # S S^T, S D^T, D D^T: (B, C, C)
+    of_sum = of_difference = rest = 0  # S R^T, D R^T: (B, C, D), R R^T: (B, D, D)
+    for _, s, d, r in _sums_and_differences(student, teacher, rotation):
         total, mixed, difference = total + s @ s.mT, mixed + s @ d.mT, difference + d @ d.mT
-    squares = ((difference * total + mixed * mixed.mT) / 2).sum().clamp_min(0)  # after a rotation both are positive
+        of_sum, of_difference, rest = of_sum + s @ r.mT, of_difference + d @ r.mT, rest + r @ r.mT
+    squares = ((difference * total + mixed * mixed.mT) / 2).sum()  # after a rotation every term is positive
+    squares = (squares - 2 * (of_sum * of_difference).sum() + rest.square().sum()).clamp_min(0)
     if distance == "l2":
         loss, slope = squares / (batch * pixels**2), 1 / (batch * pixels**2)
     else:
@@ -211,55 +215,57 @@ def _l2_pass(student: Tensor, teacher: Tensor, *, distance: str, with_gradient: 
         slope = torch.where(squares == 0, 0.0, 0.5 / (loss * float(pixels) ** 4))  # 0 where the root has no gradient
     if not with_gradient:
         return loss.to(student.dtype), None
-    of_difference, of_total = (total + mixed.mT) * slope, (mixed + difference) * slope  # 2 X S^T, 2 X D^T
+    by_d, by_s, by_r = (total + mixed.mT) * slope, (mixed + difference) * slope, (of_sum + of_difference) * (2 * slope)
     gradient = torch.empty_like(student)
-    for part, s, d in _sums_and_differences(student, teacher, rotation):
-        gradient[..., part] = (of_difference @ d + of_total @ s)[:, :channels]
+    for part, s, d, r in _sums_and_differences(student, teacher, rotation):
+        gradient[..., part] = by_d @ d + by_s @ s - by_r @ r
     return loss.to(student.dtype), gradient
 
 
-def _sums_and_differences(student: Tensor, teacher: Tensor, rotation: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yields slices of the pixels with S = X + Y and D = X - Y there, Y rotated: (B, K, n) each."""
+def _sums_and_differences(
+    student: Tensor, teacher: Tensor, rotation: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Yields slices of the pixels with S and D, (B, C, n) each, and R, (B, D, n), or (B, 0, n) where there is none."""
     for part, x, y in _converted(student, teacher):
-        y = rotation @ y
-        yield part, x + y, x - y
+        near = rotation @ y
+        rest = torch.baddbmm(y, rotation.mT, near, alpha=-1) if y.shape[1] > x.shape[1] else y[:, :0]
+        yield part, x + near, x - near, rest
 
 
 def _rotation(student: Tensor, teacher: Tensor) -> Tensor:
-    """(B, K, K), the orthogonal matrix that turns the teacher nearest to the student (Procrustes).
+    """(B, C, D), the part of an orthogonal matrix that turns the teacher nearest to the student (Procrustes).
 
     Affinities do not see a rotation of the channels, and after it the maps' difference is small whenever their
     affinities agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
     """
-    cross = sum(x @ y.mT for _, x, y in _converted(student, teacher))
-    left, _, right = torch.linalg.svd(cross.nan_to_num(0.0, 0.0, 0.0))  # the maps keep what is not finite
-    nearest, unturned = left @ right, torch.eye(cross.shape[-1]).to(cross)
-    apart = sum(torch.stack([(x - nearest @ y).square().sum((1, 2)), (x - y).square().sum((1, 2))])
-                for _, x, y in _converted(student, teacher))  # (2, B)
-    return torch.where((apart[0] < apart[1])[:, None, None], nearest, unturned)  # equal maps stay exactly equal
+    cross = sum(x @ y.mT for _, x, y in _converted(student, teacher)).nan_to_num(0.0, 0.0, 0.0)  # the maps keep them
+    left, values, right = torch.linalg.svd(cross, full_matrices=False)
+    nearest, unturned = left @ right, torch.eye(*cross.shape[1:]).to(cross)
+    products = values.sum(1), cross.diagonal(dim1=1, dim2=2).sum(1)  # <X, Y>: the larger, the nearer
+    nearer = products[0] - products[1] > 64 * torch.finfo(cross.dtype).eps * products[0]  # by more than rounding
+    return torch.where(nearer[:, None, None], nearest, unturned)  # equal maps stay exactly equal
 
 
 def _converted(student: Tensor, teacher: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yields slices of the pixels with both maps there, (B, K, n) in the accumulator's precision, K = max(C, D).
+    """Yields slices of the pixels with both maps there, (B, C, n) and (B, D, n), in the accumulator's precision.
 
-    Missing channels are zeros. The slices are small, so that only a small part of the maps exists in that precision.
+    The slices are small, so that only a small part of the maps exists in that precision.
     """
     channels, dtype = max(student.shape[1], teacher.shape[1]), _accumulator(student)
     size = max(SLICE, SLICE_ELEMENTS // (student.shape[0] * channels))
     for start in range(0, student.shape[2], size):
         part = slice(start, start + size)
-        yield part, *(F.pad(features[..., part].to(dtype), (0, 0, 0, channels - features.shape[1]))
-                      for features in (student, teacher))
+        yield part, student[..., part].to(dtype), teacher[..., part].to(dtype)
 
 
 def _over_images(one_pass, student: Tensor, teacher: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
     """Mean of an image's distances over the batch, and its gradient with respect to the student (B, C, N) or None."""
     student, teacher = student.detach(), teacher.detach()
-    parts = [(s.to(student.dtype), d.to(student.dtype))
-             for _, s, d in _sums_and_differences(student, teacher, _rotation(student, teacher))]
-    total, difference = (torch.cat(slices, 2) for slices in zip(*parts, strict=True))
-    left = torch.cat([total, difference], 1).mT / 2  # (B, N, 2K)
-    right = torch.cat([difference, total], 1)  # (B, 2K, N)
+    parts = [[part.to(student.dtype) for part in parts]
+             for _, *parts in _sums_and_differences(student, teacher, _rotation(student, teacher))]
+    total, difference, rest = (torch.cat(slices, 2) for slices in zip(*parts, strict=True))
+    left = torch.cat([total, difference, -2 * rest], 1).mT / 2  # (B, N, 2C + D), or (B, N, 2C) without R
+    right = torch.cat([difference, total, rest], 1)  # (B, 2C + D, N)
     images = [one_pass(*image, with_gradient=with_gradient) for image in zip(student, left, right, strict=True)]
     losses, gradients = zip(*images, strict=True)
     loss = torch.stack(losses).mean().to(student.dtype)

@@ -5,6 +5,7 @@ import torch
 from torch.nn import AvgPool2d
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from dehazelib.affinity import (
     DISTANCES,
@@ -104,6 +105,26 @@ def test_float32_stays_accurate_near_agreement(distance, extra_channels):
     if distance != "l1":  # a sign may differ where an entry of H - C is zero but for rounding
         error = (gradient - expected[1]).norm() / expected[1].norm()
         assert error < 1e-5
+
+
+@pytest.mark.parametrize("distance", ["l2_norm", "l2"])
+def test_what_only_the_teacher_has_counts_however_small_it_is(distance):
+    student = features(3, pixels=60)
+    teacher = random_rotation(7) @ torch.cat([student, 1e-2 * features(4, pixels=60, seed=1)], 1)
+    expected = value_and_gradient(affinity_distance_reference, student, teacher, distance)
+    value, gradient = value_and_gradient(affinity_distance, student, teacher, distance)
+    torch.testing.assert_close(value, expected[0], rtol=1e-9, atol=0)
+    assert (gradient - expected[1]).norm() < 1e-8 * expected[1].norm()
+
+
+def test_a_teacher_of_many_channels_costs_one_product_of_them(monkeypatch):
+    svd, ranks = torch.linalg.svd, []
+    monkeypatch.setattr(torch.linalg, "svd", lambda *args, **options: ranks.append(svd(*args, **options)) or ranks[-1])
+    student, teacher = pair(4, 80, pixels=500)
+    with FlopCounterMode(display=False) as counter:
+        value_and_gradient(affinity_distance, student, teacher, "l2")
+    assert counter.get_total_flops() < 1.6 * 2 * teacher.numel() * 80
+    assert [values.shape for _, values, _ in ranks] == [(2, 4)] and ranks[0].Vh.shape == (2, 4, 80)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
