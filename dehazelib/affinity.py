@@ -111,7 +111,7 @@ def affinity_distance(
     dtype = _working_dtype(student, teacher)
     student, teacher = student.to(dtype), teacher.to(dtype)
     with torch.autocast(student.device.type, enabled=False):
-        one_pass = _pass(distance, student, tile_elements, fused)
+        one_pass = _pass(distance, student, teacher, tile_elements, fused)
         if torch.is_grad_enabled() and student.requires_grad:
             return _OnePass.apply(student, teacher, one_pass)
         return one_pass(student, teacher, with_gradient=False)[0]
@@ -164,14 +164,14 @@ def _accumulator(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64
 
 
-def _pass(distance: str, student: Tensor, tile_elements: int, fused: bool):
+def _pass(distance: str, student: Tensor, teacher: Tensor, tile_elements: int, fused: bool):
     """A function of student, teacher and with_gradient, returning the distance and its gradient (B, C, N), or None."""
     if distance not in ENTRYWISE:
         return functools.partial(_l2_pass, distance=distance)
     if fused:
         from dehazelib import affinity_fused  # here: Triton is for Linux only
 
-        affinity_fused.check(student)
+        affinity_fused.check(student, teacher)
         return functools.partial(_over_images, {"l1": affinity_fused.l1_pass, "kl": affinity_fused.kl_pass}[distance])
     rows = max(1, min(tile_elements // student.shape[2], student.shape[2]))
     return functools.partial(_over_images, functools.partial({"l1": _l1_pass, "kl": _kl_pass}[distance], rows=rows))

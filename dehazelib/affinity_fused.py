@@ -3,7 +3,7 @@
 `affinity.py` defines the distances; its tiled passes are the reference that these kernels are tested against. They take
 one image at a time:
 
-    student  X (C, N),   left (N, 2K) and right (2K, N) with  left right = H - C,   H = X^T X
+    student  X (C, N),   left (N, K) and right (K, N) with  left right = H - C,   H = X^T X
 
 One program owns BLOCK rows and walks over all columns, so every sum has one owner and a fixed order: results repeat
 bit for bit. Products are summed in float32 (no TF32), row sums in float64.
@@ -22,22 +22,28 @@ from triton.errors import TritonError
 BLOCK = 64  # rows of a program, and columns of a step
 WARPS = 8  # of a program; with 4 the three kernels fill the registers of compute capability 9.0
 LEAST = 16  # the shortest side that tl.dot takes
+WIDEST = 128  # K with which a program fits the shared memory of an A100, 166,912 bytes: it takes up to 165,376
 # What a kernel raises that cannot be compiled or launched: Triton's own; without Python's headers, C compiler or driver
 FAILURES = (TritonError, subprocess.SubprocessError, OSError, ImportError, AssertionError)
 
 
-def check(features: Tensor) -> None:
-    """Raises ValueError if the kernels do not take these features: they need float32 on a CUDA device."""
+def check(student: Tensor, teacher: Tensor) -> None:
+    """Raises ValueError if the kernels do not take these features, (B, C, N) and (B, D, N): they need float32 on a CUDA
+    device, and few channels."""
     interpreted = not isinstance(_l1_kernel, triton.JITFunction)  # with TRITON_INTERPRET=1 they run on a CPU, for tests
-    if features.dtype != torch.float32 or not (features.is_cuda or interpreted):
-        raise ValueError(f"The fused affinity kernels take float32 on CUDA, not {features.dtype} on {features.device}: "
+    if student.dtype != torch.float32 or not (student.is_cuda or interpreted):
+        raise ValueError(f"The fused affinity kernels take float32 on CUDA, not {student.dtype} on {student.device}: "
                          "leave out fused=True.")
+    own, theirs = student.shape[1], teacher.shape[1]
+    if (width := 2 * own + (theirs if theirs > own else 0)) > WIDEST:
+        raise ValueError(f"The fused affinity kernels hold up to {WIDEST} channels, twice the student's {own} and a "
+                         f"wider teacher's {theirs}, not {width}: leave out fused=True.")
 
 
 def l1_pass(student: Tensor, left: Tensor, right: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor]:
     """Mean |H - C| of one image and its gradient (C, N), which is zero unless wanted.
 
-    student: (C, N), left: (N, 2K), right: (2K, N); float32, on one CUDA device.
+    student: (C, N), left: (N, K), right: (K, N); float32, on one CUDA device.
     """
     channels, pixels = student.shape
     features, left, right = _laid_out(student.T), _laid_out(left), _laid_out(right.T)
@@ -54,7 +60,7 @@ def l1_pass(student: Tensor, left: Tensor, right: Tensor, *, with_gradient: bool
 def kl_pass(student: Tensor, left: Tensor, right: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor]:
     """Mean row-wise KL(softmax H || softmax C) of one image and its gradient (C, N), which is zero unless wanted.
 
-    student: (C, N), left: (N, 2K), right: (2K, N); float32, on one CUDA device.
+    student: (C, N), left: (N, K), right: (K, N); float32, on one CUDA device.
     """
     channels, pixels = student.shape
     features, left, right = _laid_out(student.T), _laid_out(left), _laid_out(right.T)

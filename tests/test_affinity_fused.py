@@ -101,6 +101,13 @@ def test_other_precisions_are_refused_in_one_line():
         affinity_distance(student.double(), teacher.double(), "l1", fused=True)
 
 
+def test_more_channels_than_shared_memory_holds_are_refused_in_one_line():
+    affinity_distance(*pair((64, 64), pixels=5), "l1", fused=True)
+    for channels, width in (((16, 168), 200), ((65, 3), 130)):
+        with pytest.raises(ValueError, match=f"hold up to 128 channels, .*, not {width}: leave out fused=True"):
+            affinity_distance(*pair(channels), "l1", fused=True)
+
+
 @pytest.mark.parametrize("error", [triton.errors.TritonError("out of registers"), AssertionError("libcuda.so"),
                                    subprocess.CalledProcessError(1, "gcc")])
 def test_a_kernel_that_does_not_run_is_an_error_that_autotuning_passes_over(monkeypatch, error):
@@ -109,14 +116,15 @@ def test_a_kernel_that_does_not_run_is_an_error_that_autotuning_passes_over(monk
             raise error
 
     monkeypatch.setattr(affinity_fused, "_l1_kernel", Broken())
-    monkeypatch.setattr(affinity_fused, "check", lambda features: None)
+    monkeypatch.setattr(affinity_fused, "check", lambda *features: None)
     with pytest.raises(RuntimeError, match="does not run here: .*(out of registers|libcuda|gcc)"):
         affinity_distance(*pair(), "l1", fused=True)
 
 
-@pytest.mark.parametrize("distance, both", [("l1", True), ("kl", True), ("l2_norm", False)])
-def test_autotuning_tries_tiles_and_kernels_where_they_differ(distance, both):
-    tunings = candidates(Spec(features="outputs", distance=distance, teacher="bilinear"))
+@pytest.mark.parametrize("features, distance, both", [
+    ("outputs", "l1", True), ("outputs", "kl", True), ("outputs", "l2_norm", False), ("intermediate", "l1", False)])
+def test_autotuning_tries_tiles_and_kernels_where_they_differ(features, distance, both):
+    tunings = candidates(Spec(features=features, distance=distance, teacher="bilinear"))
     plain = [tuning for tuning in tunings.values() if not tuning.fused_affinity]
     fused = [tuning for tuning in tunings.values() if tuning.fused_affinity]
     assert fused == [replace(tuning, fused_affinity=True) for tuning in plain] * both and Tuning(True) in plain
@@ -149,23 +157,26 @@ from dehazelib import affinity_fused as fused
 
 types = dict.fromkeys(("student", "left", "right", "gradient", "peaks", "inverse_mass", "mean"), "*fp32")
 types |= {"sums": "*fp64", "rows": "i32", "pixels": "i32"}
+capability, channels, inner = map(int, sys.argv[1:])
 for kernel in (fused._l1_kernel, fused._kl_rows_kernel, fused._kl_gradient_kernel):
-    constants = {"CHANNELS": 16, "INNER": 16, "BLOCK": fused.BLOCK, "GRADIENT": True}
+    constants = {"CHANNELS": channels, "INNER": inner, "BLOCK": fused.BLOCK, "GRADIENT": True}
     constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
     source = ASTSource(kernel, {name: types.get(name, "constexpr") for name in kernel.arg_names}, constants)
-    made = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options={"num_warps": fused.WARPS})
-    print(kernel.__name__, len(made.asm["cubin"]), "mma" in made.asm["ptx"])
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": fused.WARPS})
+    print(kernel.__name__, len(made.asm["cubin"]), "mma" in made.asm["ptx"], made.metadata.shared)
 """
 
 
-@pytest.mark.parametrize("capability", ["80", "90"])
-def test_the_kernels_compile_for_a_gpu_without_reduced_precision(capability, tmp_path):
+@pytest.mark.parametrize("capability, channels, inner", [
+    (80, 16, 16), (90, 16, 16), (80, affinity_fused.WIDEST // 2, affinity_fused.WIDEST)])
+def test_the_kernels_compile_for_a_gpu_without_reduced_precision(capability, channels, inner, tmp_path):
     """A100 and H100/H200; no GPU is needed to compile."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    done = subprocess.run([sys.executable, "-c", COMPILE, capability], capture_output=True, text=True,
-                          env=environment | {"TRITON_CACHE_DIR": str(tmp_path)})
+    done = subprocess.run([sys.executable, "-c", COMPILE, *map(str, (capability, channels, inner))], text=True,
+                          capture_output=True, env=environment | {"TRITON_CACHE_DIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr[-2000:]
     kernels = [line.split() for line in done.stdout.splitlines()]
     assert [name for name, *_ in kernels] == ["_l1_kernel", "_kl_rows_kernel", "_kl_gradient_kernel"]
     # tensor cores round to TF32
-    assert all(int(size) > 10_000 and tensor_cores == "False" for _, size, tensor_cores in kernels)
+    assert all(int(size) > 10_000 and tensor_cores == "False" for _, size, tensor_cores, _ in kernels)
+    assert max(int(shared) for *_, shared in kernels) <= 166_912  # an A100's; an H100 has 232,448 bytes
