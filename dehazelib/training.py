@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -142,7 +142,8 @@ def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, har
     """Returns how the run's steps are computed: on one GPU the fastest way found, else as the specification says."""
     if not hardware.autotune or not can_tune(fabric):
         return Tuning(spec.channels_last)
-    batch = next(iter(batches(spec, data, spec.steps - 1, fabric, hardware, scale)))
+    loaded = replace(hardware, resident=False, workers=0)  # for one batch
+    batch = next(iter(batches(spec, data, spec.steps - 1, fabric, loaded, scale)))
 
     def milliseconds(tuning: Tuning) -> float:
         state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)

@@ -109,6 +109,7 @@ def test_the_trial_batch_fits_the_enlargement_of_the_network(monkeypatch, name):
     monkeypatch.setattr(training, "can_tune", lambda fabric: True)
     monkeypatch.setattr(training.torch.cuda, "get_device_name", lambda device: "a GPU")
     monkeypatch.setattr(training, "compare", lambda methods, **_: methods["step"]() or pd.DataFrame({"ms": [1.0]}))
+    monkeypatch.setattr(training, "Resident", None)  # for one batch, the scenes are not brought to the device
     monkeypatch.setattr(training, "fastest", lambda spec, shape, device, milliseconds:
                         shapes.append(shape) or milliseconds(Tuning(False)) and Tuning(False))
     frames = Frames(np.zeros((1, 32, 32, 3), np.uint8), np.zeros((1, 32, 32), np.uint16), {0: 0})

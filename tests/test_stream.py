@@ -194,6 +194,18 @@ def test_scenes_read_from_files_cannot_live_on_the_device(pairs):
         Resident(stream)
 
 
+def test_what_this_process_freed_on_the_gpu_but_pytorch_keeps_is_free_for_scenes(decoded, monkeypatch, capsys):
+    stream, gpu = Stream(SPEC, decoded), torch.device("cuda", 0)
+    need = decoded.frames.images.nbytes + decoded.frames.depths.nbytes
+    for name, amount in (("mem_get_info", (need, 9 * need)), ("memory_reserved", 4 * need), ("memory_allocated", need)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, amount=amount: amount)
+    assert fits(stream, gpu) and capsys.readouterr().err == ""
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 4 * need)
+    assert not fits(stream, gpu)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "more than 50% of the" in said and "free on cuda:0: they are loaded batch" in said
+
+
 def test_reduced_scenes_are_means_of_pixel_blocks(decoded, pairs):
     small = decoded.reduced(4)
     assert small.clear(103).shape == (6, 8, 3) and decoded.reduced(1) is decoded

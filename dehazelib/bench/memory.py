@@ -88,9 +88,11 @@ def _process(**options) -> ProcessPoolExecutor:
 
 
 def available_mb(device: str = "cpu") -> float:
-    """Returns the memory free for a new call, in MB: of the GPU, else of the machine (Linux; infinite elsewhere)."""
+    """Returns the memory free for a new call, in MB: of the GPU, with what this process freed there but PyTorch keeps,
+    else of the machine (Linux; infinite elsewhere)."""
     if device.startswith("cuda"):
-        return torch.cuda.mem_get_info()[0] / 1e6
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + kept) / 1e6
     if not AVAILABLE.exists():
         return float("inf")
     return _kilobytes(AVAILABLE, "MemAvailable") / 1e3

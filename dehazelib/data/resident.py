@@ -1,5 +1,6 @@
 """Training scenes that live on the device: windows, flips and haze are made there, a batch at a time."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dehazelib import haze
+from dehazelib.bench import memory
 from dehazelib.data.stream import Stream, turned
 from dehazelib.resampling import super_resolution_pair
 
@@ -14,13 +16,18 @@ SHARE = 0.5  # of a GPU's free memory that the scenes may take
 
 
 def fits(stream: Stream, device: torch.device) -> bool:
-    """Returns whether the stream's scenes are decoded arrays, and on a GPU whether they fit beside the training."""
+    """Returns whether the stream's scenes are decoded arrays, and on a GPU whether they fit beside the training; says
+    so where they do not."""
     frames = stream.pairs.frames
     if frames is None or device.type not in ("cpu", "cuda"):
         return False
     if device.type == "cpu":
         return True  # mapped where they lie
-    return frames.images.nbytes + frames.depths.nbytes <= SHARE * torch.cuda.mem_get_info(device)[0]
+    need, free = (frames.images.nbytes + frames.depths.nbytes) / 1e6, memory.available_mb(str(device))
+    if need > SHARE * free:
+        print(f"{stream.pairs.name}: the scenes take {need:.0f} MB, more than {SHARE:.0%} of the {free:.0f} MB free on "
+              f"{device}: they are loaded batch by batch, ahead of time with workers > 0.", file=sys.stderr, flush=True)
+    return need <= SHARE * free
 
 
 class Resident:
