@@ -24,12 +24,17 @@ class Tuning:
 
 
 def candidates(spec: Spec) -> dict[str, Tuning]:
-    """Returns what is worth timing on a GPU. CUDA graphs are for plain losses: the affinity framework measures its
-    gradients by a second backward pass, which a recorded graph cannot give. The fused kernels have no room for the many
-    channels of intermediate features."""
-    tunings = {"contiguous": Tuning(False), "channels last": Tuning(True), "compiled": Tuning(True, "default")}
-    if spec.features == "none" and spec.loss != "objective":
-        tunings["CUDA graphs"] = Tuning(True, "reduce-overhead")
+    """Returns what is worth timing on a GPU.
+
+    Compilation is for plain losses: the authors' objectives call parts of their networks, which would stay eager. CUDA
+    graphs are for those without the affinity framework: it measures its gradients by a second backward pass, which a
+    recorded graph cannot give. The fused kernels have no room for the many channels of intermediate features.
+    """
+    tunings = {"contiguous": Tuning(False), "channels last": Tuning(True)}
+    if spec.loss != "objective":
+        tunings["compiled"] = Tuning(True, "default")
+        if spec.features == "none":
+            tunings["CUDA graphs"] = Tuning(True, "reduce-overhead")
     if spec.features == "outputs" and spec.distance in ENTRYWISE and find_spec("triton"):
         tunings |= {f"{name}, fused affinity": replace(tuning, fused_affinity=True) for name, tuning in tunings.items()}
     return tunings

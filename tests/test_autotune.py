@@ -1,6 +1,7 @@
 """Autotuning: the fastest way is taken, once per machine and kind of run; it changes no more than rounding."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,6 +65,36 @@ def test_a_new_candidate_is_timed_though_the_others_were(monkeypatch):
 def test_cuda_graphs_are_for_plain_losses():
     assert "CUDA graphs" in candidates(SPEC)
     assert "CUDA graphs" not in candidates(SPEC.replace(features="outputs", teacher="bilinear"))
+
+
+def test_an_authors_objective_is_not_compiled():
+    """It calls parts of its network, which torch.compile of the whole leaves alone."""
+    assert set(candidates(SPEC.replace(network="gfn", loss="objective"))) == {"contiguous", "channels last"}
+
+
+@pytest.mark.parametrize("features, distance", [("outputs", "l2_norm"), ("outputs", "l1"), ("intermediate", "l2")])
+def test_every_candidate_takes_the_framework_s_steps_but_for_rounding(monkeypatch, features, distance):
+    """On the CPU: compiled ones without a compiler of C, fused kernels in Triton's interpreter (see conftest.py)."""
+    graphs, whole = [], torch.nn.Module.compile
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return torch._dynamo.lookup_backend("aot_eager")(graph, inputs)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network, mode: whole(network, backend=backend))
+    torch.manual_seed(0)
+    spec, teacher = SPEC.replace(teacher="a", features=features, distance=distance), networks.build("dsc_mc_fsrcnn")
+    fabric, batch = Fabric(accelerator="cpu", devices=1), (torch.rand(2, 3, 24, 24), torch.rand(2, 3, 24, 24))
+    tunings = [tuning for tuning in candidates(spec).values()
+               if not tuning.fused_affinity or os.environ.get("TRITON_INTERPRET")]
+    losses = []
+    with torch._functorch.config.patch(donated_buffer=True):  # as it was, afterwards
+        for tuning in tunings:
+            state = training._State(spec, fabric, teacher, None, tuning)
+            for _ in range(2):
+                state.update(fabric, *batch)
+            losses.append(float(state.losses))
+    assert graphs and losses == pytest.approx([losses[0]] * len(losses), rel=1e-5)
 
 
 def test_the_memory_layout_changes_no_more_than_rounding():
