@@ -85,7 +85,8 @@ def parser() -> argparse.ArgumentParser:
 def _study_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="smoke", help="notebooks/profiles/PROFILE.yaml (default: smoke)")
     command.add_argument("--data", help="rooms, or a folder with RESIDE and/or NYU (default: the profile's)")
-    command.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="change settings of the profile")
+    command.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
+                         help="change settings of the profile")
 
 
 def settings(options: argparse.Namespace) -> profiles.Settings:

@@ -186,6 +186,12 @@ def test_settings_are_the_profile_s_with_the_changes_given():
         "demo", data="rooms", seed=3, baselines=["aod_net"], track_test=True, precision="bf16-mixed")
 
 
+def test_settings_given_one_by_one_all_count():
+    options = cli.parser().parse_args(["train", "all", "--set", "seed=3", "seeds=2", "--set", "test_pairs=1"])
+    assert cli.settings(options) == profiles.load("smoke", seed=3, seeds=2, test_pairs=1)
+    assert cli.parser().parse_args(["train", "all"]).set == []
+
+
 def test_runs_are_chosen_by_id_label_stage_or_all():
     options = profiles.load("smoke", seeds=2)
     student = [study.student(options, seed) for seed in (0, 1)]
