@@ -23,8 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="dehazelib", description="Train, score and use the networks of the study.")
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options by their full names only, and so do those of its commands."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+
+def parser() -> Parser:
+    top = Parser(prog="dehazelib", description="Train, score and use the networks of the study.")
     commands = top.add_subparsers(required=True, metavar="command")
 
     data = commands.add_parser("data", help="check a data folder, or make the embedded data set")

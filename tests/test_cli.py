@@ -69,7 +69,8 @@ def test_every_command_explains_itself(command, capsys):
     assert end.value.code == 0 and f"usage: dehazelib {command}".strip() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["", "data", "nonsense", "train", "dehaze a.jpg", "networks --cvs"])
+@pytest.mark.parametrize("command", ["", "data", "nonsense", "train", "dehaze a.jpg", "networks --cvs",
+                                     "dehaze a.jpg --ou out", "train none --prof smoke", "data check . --dee"])
 def test_a_command_written_wrongly_gets_its_usage(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(command.split())
