@@ -24,3 +24,15 @@ def results() -> Path:
 def cache() -> Path:
     """Returns the folder for what can be made again: decoded images, hashes."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dehazelib"
+
+
+def checkpoint_seconds() -> float:
+    """Returns how long a run works between checkpoints. Raises ValueError if the variable holds no such number."""
+    given = os.environ.get("DEHAZE_CHECKPOINT_SECONDS") or "30"
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:  # nor NaN
+        raise ValueError(f"DEHAZE_CHECKPOINT_SECONDS is {given!r}: give a number of seconds, such as 30.")
+    return seconds

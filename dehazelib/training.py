@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from dehazelib import networks
+from dehazelib import networks, paths
 from dehazelib.allocator import freed_memory_kept
 from dehazelib.autotune import Tuning, fastest
 from dehazelib.bench import memory
@@ -53,7 +53,7 @@ class Hardware:
     workers: int = 0  # data loading processes per training process, where the scenes are not held on the device
     resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
     autotune: bool = True  # on a GPU, time layouts, compilation and kernels before the first run of a kind
-    checkpoint_seconds: float = float(os.environ.get("DEHAZE_CHECKPOINT_SECONDS", 30))  # at most this much work is lost
+    checkpoint_seconds: float = field(default_factory=paths.checkpoint_seconds)  # at most this much work is lost
 
     @property
     def processes(self) -> int:

@@ -219,6 +219,21 @@ def test_the_accelerator_names_the_device_of_scoring(monkeypatch, gpu):
     assert devices == {"auto": "cuda" if gpu else "cpu", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}
 
 
+@pytest.mark.parametrize("given, seconds", [(None, 30), ("", 30), ("0", 0), ("2.5", 2.5)])
+def test_the_time_between_checkpoints_is_the_variable_s(monkeypatch, given, seconds):
+    monkeypatch.delenv("DEHAZE_CHECKPOINT_SECONDS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
+    assert Hardware().checkpoint_seconds == seconds
+
+
+@pytest.mark.parametrize("given", ["abc", "-1", "nan"])
+def test_a_wrong_time_between_checkpoints_is_named(monkeypatch, given):
+    monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
+    with pytest.raises(ValueError, match=f"DEHAZE_CHECKPOINT_SECONDS is '{given}': give a number of seconds"):
+        Hardware()
+
+
 def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path):
     folder = trained(TINY.replace(steps=60, validations=6, lr=1e-2), tmp_path / "run")
     log = pd.read_csv(folder / LOG)
