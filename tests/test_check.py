@@ -195,8 +195,9 @@ def test_the_text_names_every_heading(tmp_path, png):
 
 
 def test_an_absent_root_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such data root; create it or correct DEHAZE_DATA"):
-        check(tmp_path / "absent")
+    for use in (check, open_training, open_test):
+        with pytest.raises(FileNotFoundError, match="absent: no such data root; create it or correct the path"):
+            use(tmp_path / "absent")
 
 
 @needs_data

@@ -92,7 +92,7 @@ def test_help_does_not_wait_for_torch():
     (["train", "all", "--set", "lr"], ["--set lr: write NAME=VALUE"]),
     (["train", "all", "--set", "seed=[1"], ["--set seed=[1", "not a value in YAML"]),
     (["train", "all", "--set", "recipe=old"], ["recipe is 'old': use one of", "modern"]),
-    (["train", "student", "--data", "/no/such/folder"], ["/no/such/folder: no complete training set"]),
+    (["train", "student", "--data", "/no/such/folder"], ["/no/such/folder: no such data root; create it or"]),
     (["train", "student", "--data", "$DEHAZE_DATA"], ["the variable is not set"]),
     (["data", "check", "/no/such/folder"], ["/no/such/folder: no such data root"]),
     (["score", "student"], ["weights.safetensors is missing: train the run first (dehazelib train student-"]),

@@ -56,8 +56,7 @@ def check(root: Path | str, deep: bool = False) -> Report:
     the others are read.
     Raises FileNotFoundError if root does not exist.
     """
-    if not Path(root).exists():
-        raise FileNotFoundError(f"{root}: no such data root; create it or correct DEHAZE_DATA")
+    _require(root)
     report = Report(root=str(root))
     releases = [_check_pairs(root, kind, report, deep) for kind in ("ITS", "SOTS")]
     _check_nyu(root, report, deep)
@@ -72,9 +71,11 @@ def check(root: Path | str, deep: bool = False) -> Report:
 def open_training(root: Path | str) -> reside.Its | nyu.Nyu:
     """Returns the training data: a complete `Its` if root has one, else `Nyu`.
 
-    Raises DataError, with where to get the data and how to lay them out, if there is neither, or if what
-    there is has a fault. A part of ITS is not taken for the whole: open it with `Its` where that is meant.
+    Raises FileNotFoundError if root does not exist; DataError, with where to get the data and how to lay them
+    out, if there is neither, or if what there is has a fault. A part of ITS is not taken for the whole: open it
+    with `Its` where that is meant.
     """
+    _require(root)
     folder = reside.locate(root, "ITS")
     if folder is not None:
         its = reside.scan(folder, "ITS")
@@ -87,10 +88,20 @@ def open_training(root: Path | str) -> reside.Its | nyu.Nyu:
 
 
 def open_test(root: Path | str) -> reside.Sots:
-    """Returns the test data, a `Sots`. Raises DataError, with layout, if root has none or it is faulty."""
+    """Returns the test data, a `Sots`.
+
+    Raises FileNotFoundError if root does not exist; DataError, with layout, if it has none or they are faulty.
+    """
+    _require(root)
     if reside.locate(root, "SOTS") is None:
         raise DataError(f"{root}: no test set. {HOW_TO['sots']}")
     return reside.Sots(root)
+
+
+def _require(root: Path | str) -> None:
+    """Raises FileNotFoundError if root does not exist."""
+    if not Path(root).exists():
+        raise FileNotFoundError(f"{root}: no such data root; create it or correct the path (DEHAZE_DATA, --data)")
 
 
 def _check_pairs(root: Path | str, kind: str, report: Report, deep: bool) -> str | None:

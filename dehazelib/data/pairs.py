@@ -150,7 +150,7 @@ class Data:
 def open_data(where: str = "rooms") -> Data:
     """Returns the data at `where`: "rooms" (embedded, made on first use) or a folder with RESIDE and/or NYU Depth v2.
 
-    Raises DataError, saying what is missing and how to lay it out.
+    Raises FileNotFoundError if there is no such folder; DataError, saying what is missing and how to lay it out.
     """
     return _rooms() if where == "rooms" else _real(Path(where).expanduser())
 
