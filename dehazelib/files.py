@@ -31,15 +31,17 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock of a file, made if it is absent; waits while another process holds it, and says so.
+def held(path: Path, what: str) -> Iterator[bool]:
+    """Holds the lock of a file, made if it is absent; waits while another process holds it, and says so. Gives whether
+    it is held.
 
     what: names in that line what the lock is of. A process that ends, however it ends, lets go of its locks. Where the
     system knows no locks nothing is held; where the file's disk does not, as on some clusters, a line says so.
     """
     if fcntl is None:
-        yield
+        yield False
         return
+    locked = True
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,10 +49,11 @@ def held(path: Path, what: str) -> Iterator[None]:
             print(f"{what}: another process works on it; waiting for it.", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
+            locked = False
             print(f"{what}: the disk of {path} knows no locks; let no second process work on it.",
                   file=sys.stderr, flush=True)
         try:
-            yield
+            yield locked
         finally:
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)  # processes forked meanwhile share the file

@@ -50,7 +50,8 @@ def test_a_lock_is_waited_for_until_its_process_ends(tmp_path, capfd):
         fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
     process.kill()
     process.communicate()
-    with held(file, "the run"), file.open() as ours, pytest.raises(BlockingIOError):
+    with held(file, "the run") as alone, file.open() as ours, pytest.raises(BlockingIOError):
+        assert alone
         fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with held(file, "the run"):
         pass
@@ -62,9 +63,9 @@ def test_a_disk_without_locks_stops_nobody_and_is_told(tmp_path, monkeypatch, ca
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(files.fcntl, "flock", refused)
-    with held(tmp_path / "lock", "the run"):
-        pass
+    with held(tmp_path / "lock", "the run") as alone:
+        assert not alone
     assert "the run: the disk of" in capsys.readouterr().err
     monkeypatch.setattr(files, "fcntl", None)
-    with held(tmp_path / "lock", "the run"):
-        pass
+    with held(tmp_path / "lock", "the run") as alone:
+        assert not alone

@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from dehazelib import haze
+from dehazelib import files, haze, paths
 from dehazelib.data import rooms
 from dehazelib.data.images import DataError
 from dehazelib.data.nyu import read_split
-from dehazelib.data.pairs import Pair, Pairs, open_data, source
+from dehazelib.data.pairs import Pair, Pairs, _cached, open_data, source
 from dehazelib.metrics import psnr_rgb
 
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
@@ -200,7 +202,51 @@ def test_rooms_that_could_not_be_made_leave_nothing_behind(private_cache, monkey
     monkeypatch.setattr(rooms, "make", lambda split: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(MemoryError):
         open_data("rooms")
-    assert list((private_cache / "dehazelib").iterdir()) == []
+    assert [p for p in (private_cache / "dehazelib").iterdir() if p.suffix != ".lock"] == []
+
+
+def test_what_a_killed_process_left_half_made_is_removed(private_cache):
+    left, other = (private_cache / "dehazelib" / name for name in ("key-1a2b", "key2-1a2b"))
+    left.mkdir(parents=True), other.mkdir()
+    folder = _cached("key", lambda scratch: (scratch / "made").touch())
+    assert [p.name for p in folder.iterdir()] == ["made"] and not left.exists() and other.exists()
+
+
+CACHED = """import sys, time
+from dehazelib.data.pairs import _cached
+
+def build(folder):
+    print("building", flush=True)
+    time.sleep(1)  # long enough for the others to arrive
+    (folder / "made").touch()
+
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[p.name for p in _cached("key", build).iterdir()])
+"""
+
+
+def test_of_several_processes_one_builds_the_cache_and_the_others_wait(private_cache):
+    pytest.importorskip("fcntl")
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    processes = [subprocess.Popen([sys.executable, "-c", CACHED], cwd=paths.ROOT, **pipes) for _ in range(3)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    for process in processes:
+        process.stdin.write("\n"), process.stdin.flush()
+    said = [process.communicate()[0].splitlines() for process in processes]
+    assert sorted(said) == [["building", "made"], ["made"], ["made"]]
+    assert sorted(p.name for p in (private_cache / "dehazelib").iterdir()) == ["key", "key.lock"]
+
+
+def test_without_locks_the_first_to_finish_the_cache_wins(private_cache, monkeypatch):
+    monkeypatch.setattr(files, "fcntl", None)
+
+    def ours(folder):
+        (folder / "made").write_text("ours")
+        _cached("key", lambda folder: (folder / "made").write_text("theirs"))
+
+    assert (_cached("key", ours) / "made").read_text() == "theirs"
+    assert [p.name for p in (private_cache / "dehazelib").iterdir()] == ["key"]
 
 
 # -------------------------------------------------------------------------------------------- real folders

@@ -17,6 +17,7 @@ from torch import Tensor
 from dehazelib import haze, paths
 from dehazelib.data import check, nyu, rooms
 from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
+from dehazelib.files import held
 
 ROOMS_LEVELS = (1, 5, 9)  # of SOTS's ten haze levels, for the rooms test scenes
 
@@ -254,15 +255,26 @@ def _sots_level(scene: int, level: int) -> Pair:
 
 
 def _cached(key: str, build: Callable[[Path], None]) -> Path:
-    """Returns the cache folder `key`; if absent, builds it beside its place and renames it: it is never half there."""
+    """Returns the cache folder `key`; if absent, builds it beside its place and renames it: it is never half there.
+
+    One process builds it while others wait. Where the disk knows no locks several build it, and the first one's stays.
+    """
     folder = paths.cache() / key
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with held(folder.with_name(f"{key}.lock"), key) as alone:
+        if folder.is_dir():  # another process has built it meanwhile
+            return folder
+        for left in folder.parent.glob(f"{key}-*") if alone else ():  # by processes that were killed
+            shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=folder.parent))
         try:
             build(scratch)
+            scratch.rename(folder)
+        except OSError:
             if not folder.is_dir():
-                scratch.rename(folder)
+                raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return folder
