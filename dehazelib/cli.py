@@ -79,6 +79,8 @@ def parser() -> Parser:
     dehaze.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     dehaze.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results (PNG)")
     dehaze.add_argument("--weights", type=Path, help="a student's .safetensors file (default: the shipped one)")
+    dehaze.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"],
+                        help="where to run; auto: on a GPU where there is one (default: auto)")
     dehaze.set_defaults(run=dehaze_photos)
 
     export = commands.add_parser("export", help="write a student as an ONNX file")
@@ -242,14 +244,15 @@ def write_report(options: argparse.Namespace) -> None:
 
 def dehaze_photos(options: argparse.Namespace) -> None:
     from dehazelib.allocator import keep_freed_memory
-    from dehazelib.inference import KEPT_MB, dehaze_file, load
+    from dehazelib.inference import KEPT_MB, chosen_device, dehaze_file, load
 
     first = {}
     for photo in options.photos:
         if first.setdefault(photo.stem, photo) is not photo:
             raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: "
                              "give each its own -o.")
-    network = load(options.weights)
+    device = chosen_device(options.device)
+    network = load(options.weights).to(device)
     keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
     for photo in options.photos:
         target = options.out / f"{photo.stem}.png"

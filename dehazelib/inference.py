@@ -48,12 +48,23 @@ def load(path: Path | str | None = None, network: str = "student") -> nn.Module:
     return model.eval()
 
 
+def chosen_device(name: str = "auto") -> str:
+    """Returns the device that is named, cpu or cuda; auto: a CUDA GPU if there is one, else the CPU.
+
+    Raises ValueError if cuda is named and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("There is no CUDA GPU here that this torch can use: choose cpu or auto.")
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def dehaze(image, weights: Path | str | Callable | None = None):
     """Returns the dehazed image, of the same type, size and number format as `image`, on the same device.
 
     image: a PIL image (the result is RGB), a NumPy array uint8 (H, W, 3), or a tensor of floats (3, H, W) or
     (B, 3, H, W) in [0, 1]; RGB. weights: a student's .safetensors file, by default the shipped one, or a network as
-    `load` returns it. Raises TypeError or ValueError for another image, and what `load` raises.
+    `load` returns it, which runs on the device that it is on; one from a file runs where the image is. Raises TypeError
+    or ValueError for another image, and what `load` raises.
 
     Above 200,000 pixels on a CPU (4,000,000 on a GPU) the student runs in strips, see by_strips; up to 4,000,000 pixels
     with feature maps in float32, above in float16. Other networks run in one piece.
@@ -188,13 +199,18 @@ def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, ha
 
 @torch.no_grad()
 def _forward(network: Callable, images: Tensor) -> Tensor:
-    """Returns the network's output for (B, 3, H, W), uint8 or floats, clamped and of the same type."""
-    height, width = images.shape[2:]
+    """Returns the network's output for (B, 3, H, W), uint8 or floats, clamped, of the same type and on the same device.
+
+    It is computed where the network's parameters are.
+    """
+    here, (height, width) = images.device, images.shape[2:]
+    if isinstance(network, nn.Module):
+        images = images.to(next((p.device for p in network.parameters()), here))
     device = images.device.type
     if not isinstance(network, Student) or height * width <= WHOLE_PIXELS["cpu" if device == "cpu" else "cuda"]:
-        return _as(network(_unit(images)), images.dtype)
+        return _as(network(_unit(images)), images.dtype).to(here)
     kept = torch.float32 if height * width <= FLOAT32_PIXELS else torch.float16
-    return by_strips(network, images, strip_rows(width, device), kept)
+    return by_strips(network, images, strip_rows(width, device), kept).to(here)
 
 
 def _unit(pixels: Tensor) -> Tensor:

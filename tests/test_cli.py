@@ -134,6 +134,20 @@ def test_a_dehazed_photo_is_a_png_of_the_same_size(run, photo, weights, tmp_path
         assert result.format == "PNG" and result.size == (41, 30)
 
 
+@pytest.mark.parametrize("device", [[], ["--device", "auto"], ["--device", "cpu"], ["--device", "cuda"]])
+def test_photos_are_dehazed_on_the_device_asked_for(run, photo, weights, tmp_path, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = run("dehaze", photo, "-o", tmp_path / "out", "--weights", weights, *device)
+    if "cuda" in device:
+        fails(result, "There is no CUDA GPU here", "choose cpu or auto")
+    assert (tmp_path / "out").exists() == ("cuda" not in device)
+    moved = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda network, device: moved.append(device) or network)
+    assert run("dehaze", photo, "-o", tmp_path / "out", "--weights", weights, *device)[0] == 0
+    assert moved == ["cpu" if "cpu" in device else "cuda"]
+
+
 def test_a_photo_is_never_overwritten_by_its_result(run, weights, tmp_path):
     photo = tmp_path / "photo.png"
     Image.new("RGB", (41, 30), (200, 190, 180)).save(photo)

@@ -115,6 +115,51 @@ def test_all_forms_of_an_image_give_the_same_result(student, pixels):
     np.testing.assert_array_equal((tensor * 255).round().byte().permute(1, 2, 0).numpy(), array)
 
 
+class Elsewhere(torch.nn.Module):
+    """A network on the device meta, which nothing can be copied back from; its output is on `output`."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.weight, self.output = torch.nn.Parameter(torch.zeros(1, device="meta")), output
+
+    def forward(self, image):
+        assert image.device.type == "meta"
+        return torch.ones(image.shape, device=self.output)
+
+
+@pytest.mark.parametrize("image", [torch.rand(3, 30, 41), np.zeros((30, 41, 3), np.uint8), Image.new("RGB", SIZE)],
+                         ids=lambda image: type(image).__name__)
+def test_an_image_goes_to_where_its_network_is_and_the_result_back(image):
+    assert type(dehaze(image, Elsewhere("cpu"))) is type(image)
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        dehaze(image, Elsewhere("meta"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("whole_pixels", [4_000_000, 0])
+@pytest.mark.parametrize("of_image, of_network", [("cuda", "cpu"), ("cpu", "cuda"), ("cuda", "cuda")])
+def test_image_and_network_may_be_on_different_devices(student, monkeypatch, whole_pixels, of_image, of_network):
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setitem(inference.WHOLE_PIXELS, kind, whole_pixels)
+    image = hazy(1, 50, 80)
+    network = networks.build("student").eval()
+    network.load_state_dict(student.state_dict())
+    result = dehaze(image.to(of_image), network.to(of_network))
+    assert result.device.type == of_image and gap(result.cpu(), whole(student, image)) < 3
+    assert next(network.parameters()).device.type == of_network
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_a_gpu_is_chosen_where_there_is_one(monkeypatch, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert inference.chosen_device() == ("cuda" if gpu else "cpu") and inference.chosen_device("cpu") == "cpu"
+    if gpu:
+        assert inference.chosen_device("cuda") == "cuda"
+    else:
+        with pytest.raises(ValueError, match="There is no CUDA GPU here"):
+            inference.chosen_device("cuda")
+
+
 def test_an_image_is_left_as_it_was(student, pixels):
     before, tensor = pixels.copy(), torch.rand(3, 30, 41)
     given = tensor.clone()
