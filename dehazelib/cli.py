@@ -246,20 +246,32 @@ def dehaze_photos(options: argparse.Namespace) -> None:
     from dehazelib.allocator import keep_freed_memory
     from dehazelib.inference import KEPT_MB, chosen_device, dehaze_file, load
 
-    first = {}
-    for photo in options.photos:
-        if first.setdefault(photo.stem, photo) is not photo:
-            raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: "
-                             "give each its own -o.")
+    _check_targets(options.photos, options.out)
     device = chosen_device(options.device)
     network = load(options.weights).to(device)
     keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
     for photo in options.photos:
         target = options.out / f"{photo.stem}.png"
-        if target.exists() and os.path.samefile(target, photo):
-            raise ValueError(f"{photo}: would be overwritten by its own result; choose another folder with -o.")
         dehaze_file(network, photo, target)
         print(target)
+
+
+def _check_targets(photos: list[Path], folder: Path) -> None:
+    """Raises ValueError if results in this folder could take one another's place, or that of a photograph."""
+    first = {}
+    for photo in photos:
+        if first.setdefault(photo.stem, photo) is not photo:
+            raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: "
+                             "give each its own -o.")
+        if _same(folder / f"{photo.stem}.png", photo):
+            raise ValueError(f"{photo}: would be overwritten by its own result; choose another folder with -o.")
+        if _same(folder, photo.parent):
+            raise ValueError(f"{photo}: is in the folder of -o, where a result could overwrite another photograph; "
+                             "choose another folder with -o.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and os.path.samefile(one, other)
 
 
 def export_student(options: argparse.Namespace) -> None:

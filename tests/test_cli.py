@@ -158,6 +158,23 @@ def test_a_photo_is_never_overwritten_by_its_result(run, weights, tmp_path):
     assert photo.read_bytes() == before
 
 
+def test_a_photo_is_never_overwritten_by_the_result_of_another(run, photo, weights, tmp_path):
+    other = tmp_path / "elsewhere" / "ok.jpg"
+    other.parent.mkdir()
+    for file in (other, tmp_path / "photo.png"):
+        Image.new("RGB", (41, 30)).save(file)
+    before = (tmp_path / "photo.png").read_bytes()
+    for folder in (tmp_path, tmp_path / "elsewhere" / ".."):
+        fails(run("dehaze", other, photo, "-o", folder, "--weights", weights), "photo.jpg: is in the folder of -o")
+    assert (tmp_path / "photo.png").read_bytes() == before and not (tmp_path / "ok.png").exists()
+
+
+def test_a_photo_that_its_target_points_to_is_not_overwritten(run, photo, weights, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "photo.png").hardlink_to(photo)
+    fails(run("dehaze", photo, "-o", tmp_path / "out", "--weights", weights), "would be overwritten by its own result")
+
+
 def test_two_photos_of_one_name_do_not_become_one_result(run, photo, weights, tmp_path):
     other = tmp_path / "elsewhere" / "photo.png"
     other.parent.mkdir()
