@@ -9,15 +9,17 @@ from pathlib import Path
 from dehazelib import paths, profiles, study
 from dehazelib.data.images import DataError
 
+ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, RuntimeError)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 after one line on standard error that says what is wrong and what to do."""
     options = parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()
-    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError, RuntimeError) as error:
+    except ERRORS as error:
         print(f"dehazelib: {error}", file=sys.stderr)
         return 1
     return 0
@@ -242,7 +244,8 @@ def write_report(options: argparse.Namespace) -> None:
     print(f"written from the rows in {folder}: its tables, {options.readme}, {folder.parent / 'README.md'}")
 
 
-def dehaze_photos(options: argparse.Namespace) -> None:
+def dehaze_photos(options: argparse.Namespace) -> int:
+    """Returns the exit status: 1 if there were photographs that could not be dehazed, after one line for each."""
     from dehazelib.allocator import keep_freed_memory
     from dehazelib.inference import KEPT_MB, chosen_device, dehaze_file, load
 
@@ -250,10 +253,18 @@ def dehaze_photos(options: argparse.Namespace) -> None:
     device = chosen_device(options.device)
     network = load(options.weights).to(device)
     keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
+    status = 0
     for photo in options.photos:
         target = options.out / f"{photo.stem}.png"
-        dehaze_file(network, photo, target)
-        print(target)
+        try:
+            dehaze_file(network, photo, target)
+        except ERRORS as error:
+            said = str(error).removeprefix(f"{photo}: ")
+            print(f"dehazelib: {photo}: {said}", file=sys.stderr, flush=True)
+            status = 1
+        else:
+            print(target)
+    return status
 
 
 def _check_targets(photos: list[Path], folder: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from dehazelib import cli, networks, paths, profiles, study
+from dehazelib import cli, inference, networks, paths, profiles, study
 
 TINY = ("student_steps=2 student_batch=1 student_crop=32 validations=1 validation_pairs=1 test_pairs=1 "
         "accelerator=cpu").split()
@@ -191,11 +191,24 @@ def test_a_result_folder_that_is_a_file_is_named(run, photo, weights, tmp_path, 
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_photos_before_a_bad_one_are_dehazed(run, photo, weights, tmp_path):
+def test_photos_before_and_after_bad_ones_are_dehazed(run, photo, weights, tmp_path):
     (tmp_path / "bad.jpg").write_text("no image")
-    folder = tmp_path / "out"
-    out = fails(run("dehaze", photo, tmp_path / "bad.jpg", "-o", folder, "--weights", weights), "bad.jpg")
-    assert out == f"{folder / 'photo.png'}\n" and [p.name for p in folder.iterdir()] == ["photo.png"]
+    Image.new("RGBA", (41, 30)).save(tmp_path / "rgba.png")
+    folder, names = tmp_path / "out", ("bad.jpg", "absent.jpg", "rgba.png")
+    status, out, err = run("dehaze", photo, *(tmp_path / n for n in names), "-o", folder, "--weights", weights)
+    assert status == 1 and out == f"{folder / 'photo.png'}\n{folder / 'rgba.png'}\n"
+    assert sorted(p.name for p in folder.iterdir()) == ["photo.png", "rgba.png"]
+    lines = err.splitlines()
+    assert len(lines) == 2 and all(line.startswith(f"dehazelib: {tmp_path / name}: ")
+                                   for line, name in zip(lines, names))
+
+
+def test_a_photo_that_the_network_fails_on_is_named(run, photo, weights, tmp_path, monkeypatch):
+    def short_of_memory(*_):
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(inference, "dehaze", short_of_memory)
+    fails(run("dehaze", photo, "-o", tmp_path / "out", "--weights", weights), f"{photo}: no memory")
 
 
 def test_as_a_program_it_exits_with_its_status_and_one_line(photo, weights, tmp_path):
