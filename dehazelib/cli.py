@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from dehazelib import paths, profiles, study
@@ -252,6 +253,7 @@ def dehaze_photos(options: argparse.Namespace) -> int:
     _check_targets(options.photos, options.out)
     device = chosen_device(options.device)
     network = load(options.weights).to(device)
+    _make_folder(options.out)
     keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
     status = 0
     for photo in options.photos:
@@ -279,6 +281,15 @@ def _check_targets(photos: list[Path], folder: Path) -> None:
         if _same(folder, photo.parent):
             raise ValueError(f"{photo}: is in the folder of -o, where a result could overwrite another photograph; "
                              "choose another folder with -o.")
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes the folder for results if it is absent. Raises OSError, saying so, if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(f"{folder}: -o must be a folder that can be written ({error.strerror}).") from None
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -187,8 +187,18 @@ def test_two_photos_of_one_name_do_not_become_one_result(run, photo, weights, tm
 @pytest.mark.parametrize("where", ["file", "file/below"])
 def test_a_result_folder_that_is_a_file_is_named(run, photo, weights, tmp_path, where):
     (tmp_path / "file").write_text("kept")
-    fails(run("dehaze", photo, "-o", tmp_path / where, "--weights", weights), tmp_path / "file")
+    result = run("dehaze", photo, "-o", tmp_path / where, "--weights", weights)
+    fails(result, f"{tmp_path / where}: -o must be a folder that can be written")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_result_folder_that_cannot_be_written_is_named(run, photo, weights, tmp_path, monkeypatch):
+    def refused(**_):
+        raise PermissionError(13, "Permission denied", "internal")
+
+    monkeypatch.setattr(cli.tempfile, "TemporaryFile", refused)
+    result = run("dehaze", photo, "-o", tmp_path / "out", "--weights", weights)
+    fails(result, f"{tmp_path / 'out'}: -o must be a folder that can be written (Permission denied).")
 
 
 def test_photos_before_and_after_bad_ones_are_dehazed(run, photo, weights, tmp_path):
