@@ -2,10 +2,12 @@
 #
 #   snakemake --cores all --config profile=demo                        one machine, one process per stage
 #   snakemake --cores all --config profile=budget data=/path gpus=4    one machine, each stage split over its GPUs
-#   snakemake --executor slurm --jobs 50 --config profile=budget data=/shared/path runs_per_job=1    a cluster
+#   snakemake --executor slurm --jobs 50 --retries 3 --config profile=budget data=/shared/path runs_per_job=1 \
+#       gpus_per_job=1                                                 a cluster, a GPU for each job
 #
 # A run is a folder in results/<study>/runs and knows by itself whether it is finished, so a job that was killed goes on
-# where it stood. The job's stamp is named after the contents of its runs' specifications: other settings, other stamps.
+# where it stood when it is tried again. The job's stamp is named after the contents of its runs' specifications: other
+# settings, other stamps.
 
 import hashlib
 import shlex
@@ -17,6 +19,7 @@ PROFILE = str(config.get("profile", "smoke"))
 CHANGES = {"data": str(config["data"])} if config.get("data") else {}
 SETTINGS = profiles.load(PROFILE, **CHANGES)
 GPUS = int(config.get("gpus", 0))
+CORES = workflow.resource_settings.cores  # None on a cluster, where --jobs is given instead
 FOLDER = SETTINGS.folder
 DATA = f"--data {shlex.quote(SETTINGS.data)}" if CHANGES else ""
 PYTHON = shlex.quote(sys.executable)
@@ -79,10 +82,11 @@ rule runs:
     params:
         ids=lambda w: " ".join(map(shlex.quote, RUNS[w.job])),
         gpu=lambda w: f"CUDA_VISIBLE_DEVICES={GPU[w.job]}" if GPUS else "",
-    threads: lambda w: max(1, workflow.cores // GPUS) if GPUS and workflow.cores else workflow.cores or 4
+    threads: lambda w: 4 if workflow.non_local_exec or workflow.remote_exec else max(1, (CORES or 1) // max(1, GPUS))
     resources:
         mem_mb=8000,
         runtime=600,
+        gpu=int(config.get("gpus_per_job", 0)),  # what a cluster is asked for
         **{f"gpu{n}": lambda w, n=n: int(GPU[w.job] == n) for n in range(GPUS)},
     shell:
         "{params.gpu} {PYTHON} -m dehazelib train {params.ids} --profile {PROFILE} {DATA}"
@@ -100,7 +104,7 @@ rule notebook:
     params:
         data=lambda w: f"-p data {shlex.quote(SETTINGS.data)}" if CHANGES else "",
         running=lambda w: shlex.quote(str(FOLDER / "notebooks" / f"{w.name}.running.ipynb")),
-    threads: workflow.cores or 1
+    threads: CORES or workflow.resource_settings.local_cores
     shell:
         "{PYTHON} -m papermill {input.notebook:q} {params.running} -f {input.profile:q} {params.data}"
         " -k python3 --cwd {paths.NOTEBOOKS:q} --no-progress-bar --log-level ERROR && mv {params.running} {output:q}"

@@ -1,6 +1,8 @@
 """Set-up and workflow: one list of dependencies, a Snakefile that plans the same study on one machine and a cluster."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -29,11 +31,12 @@ def test_the_lock_pins_every_dependency():
     assert not any("torchvision" in line for line in lines)
 
 
-def plan(tmp_path, *arguments):
+def plan(tmp_path, *arguments, **environment):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"),
                "--directory", str(tmp_path), "--dry-run", *arguments]
+    ours = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run(command, capture_output=True, text=True,
-                          env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
+                          env=ours | {"DEHAZE_RESULTS": str(tmp_path / "results")} | environment)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -62,6 +65,14 @@ def test_all_notebooks_run_again_when_the_profile_is_newer(tmp_path):
 def test_a_cluster_plans_one_job_per_run_unchanged(tmp_path):
     text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "runs_per_job=1")
     assert jobs(text, "notebook") == 6 and jobs(text, "runs") > 30
+
+
+def test_a_cluster_needs_no_number_of_cores(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory",
+               str(tmp_path), "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "--summary"]
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
+    assert done.returncode == 0 and "06_verdict.ipynb" in done.stdout, done.stderr  # a dry run would take one core
 
 
 def test_four_gpus_share_each_stage(tmp_path):
@@ -93,6 +104,21 @@ def test_each_run_is_in_one_job_and_the_phases_of_the_longest_runs_are_in_the_sa
     (longest,) = [job for job in jobs if any(run.startswith("longest-") for run in job)]
     labels = {run.rpartition("-s0-")[0] for run in longest}
     assert labels >= {"longest-student-phase1", "longest-student", "longest-framework"}
+
+
+def gpus_asked_for(text: str) -> list[str]:
+    return re.findall(r" gpu=(\d+)", text)
+
+
+def test_the_command_for_a_cluster_asks_for_a_gpu_for_each_job(tmp_path, real):
+    (line,) = [line for line in (paths.ROOT / "README.md").read_text().splitlines() if "--executor slurm" in line]
+    text = plan(tmp_path, *shlex.split(line.replace("/shared/folder", str(real)))[1:])
+    assert gpus_asked_for(text) == ["1"] * jobs(text, "runs") and jobs(text, "runs") > 100
+
+
+def test_a_cluster_is_asked_for_no_gpu_unless_told_to(tmp_path):
+    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke")
+    assert gpus_asked_for(text) == ["0"] * jobs(text, "runs") and jobs(text, "runs") == 6
 
 
 def test_a_run_of_two_stages_is_made_by_the_first(tmp_path):
