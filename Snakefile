@@ -10,6 +10,7 @@
 # settings, other stamps.
 
 import hashlib
+import os
 import shlex
 import sys
 
@@ -19,6 +20,9 @@ PROFILE = str(config.get("profile", "smoke"))
 CHANGES = {"data": str(config["data"])} if config.get("data") else {}
 SETTINGS = profiles.load(PROFILE, **CHANGES)
 GPUS = int(config.get("gpus", 0))
+VISIBLE = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(GPUS)))).split(",")
+if GPUS > len(VISIBLE):
+    raise ValueError(f"gpus={GPUS}, but CUDA_VISIBLE_DEVICES names {len(VISIBLE)}: {','.join(VISIBLE)}.")
 CORES = workflow.resource_settings.cores  # None on a cluster, where --jobs is given instead
 FOLDER = SETTINGS.folder
 DATA = f"--data {shlex.quote(SETTINGS.data)}" if CHANGES else ""
@@ -81,7 +85,7 @@ rule runs:
         touch(STAMP),
     params:
         ids=lambda w: " ".join(map(shlex.quote, RUNS[w.job])),
-        gpu=lambda w: f"CUDA_VISIBLE_DEVICES={GPU[w.job]}" if GPUS else "",
+        gpu=lambda w: f"CUDA_VISIBLE_DEVICES={shlex.quote(VISIBLE[GPU[w.job]])}" if GPUS else "",
     threads: lambda w: 4 if workflow.non_local_exec or workflow.remote_exec else max(1, (CORES or 1) // max(1, GPUS))
     resources:
         mem_mb=8000,

@@ -81,6 +81,14 @@ def test_four_gpus_share_each_stage(tmp_path):
     assert {f"CUDA_VISIBLE_DEVICES={gpu}" for gpu in range(4)} <= set(text.split())
 
 
+def test_gpus_are_given_out_among_those_that_the_caller_may_use(tmp_path):
+    arguments = ("--cores", "8", "--config", "profile=smoke", "gpus=2", "--printshellcmds")
+    text = plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5,GPU-3a")
+    assert {line[0] for line in commands(text)} == {"CUDA_VISIBLE_DEVICES=5", "CUDA_VISIBLE_DEVICES=GPU-3a"}
+    with pytest.raises(AssertionError, match="gpus=2, but CUDA_VISIBLE_DEVICES names 1: 5."):
+        plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5")
+
+
 def commands(text: str) -> list[list[str]]:
     """Returns what each job trains, and what comes before its command."""
     return [line.replace("Shell command:", "").split() for line in text.splitlines() if " -m dehazelib train " in line]
