@@ -33,8 +33,8 @@ OURS = {  # label -> name in figures, colour, marker, line
     "framework-as_described": ("module as described", "C3", "D", "-"),
     "framework-as_released-adaptive": ("module as released, adaptive weight", "C9", "s", "--"),
     "framework-as_described-adaptive": ("module as described, adaptive weight", "C1", "D", "--"),
-    "framework-bilinear_teacher": ("module, bilinear resizing as teacher", "C2", "^", "-."),
-    "framework-untrained_teacher": ("module, untrained teacher", "C4", "v", "-."),
+    "framework-bilinear_teacher": ("module, bilinear resizing as teacher, adaptive weight", "C2", "^", "-."),
+    "framework-untrained_teacher": ("module, untrained teacher, adaptive weight", "C4", "v", "-."),
     "longest-student": ("longest run, student alone", "#333333", "P", "-"),
     "longest-framework": ("longest run, module as released", "C0", "X", "--"),
     "dark_channel_prior": ("dark channel prior", "C5", "P", ":"),
@@ -43,7 +43,7 @@ OURS = {  # label -> name in figures, colour, marker, line
 }
 CHANGES = {"lr": "LR teacher", "w0.50": "weight 0.50", "w0.75": "weight 0.75", "l1": "L1", "kl": "KL",
            "affinity": "with module"}  # end of a label -> what it adds to the name
-COLOURS, MARKERS, LINES = ("C0", "C3", "C2", "C4", "C1", "C9", "C5"), "osD^vPX", ("-", "--", "-.", ":")  # of others
+COLOURS, MARKERS, LINES = ("C0", "C3", "C2", "C4", "C1", "C9", "C5", "C7"), "osD^vPX*", ("-", "--", "-.", ":")
 
 
 def style() -> None:
@@ -98,7 +98,7 @@ def looks(labels: Iterable[str]) -> dict[str, dict]:
     labels = list(dict.fromkeys(labels))
     others = [label for label in labels if label not in OURS]
     looks = {label: look for label, (_, *look) in OURS.items() if label in labels}
-    looks |= {label: (COLOURS[i % 7], MARKERS[i % 7], LINES[i % 4]) for i, label in enumerate(others)}
+    looks |= {label: (COLOURS[i % 8], MARKERS[i % 8], LINES[i % 4]) for i, label in enumerate(others)}
     return {label: {"color": colour, "marker": marker, "ls": line, "label": name_of(label)}
             for label, (colour, marker, line) in looks.items()}
 

@@ -9,7 +9,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 
-from dehazelib import figures, figures_curves  # noqa: E402
+from dehazelib import figure_style, figures, figures_curves, study  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +117,12 @@ def test_teachers_have_a_panel_per_task_and_bicubic_resizing_is_a_named_line():
     assert [list(line.get_ydata()) for line in finished] == [[30]]
     assert len(upsampled.lines) == 1 and not upsampled.texts  # infinite, or not scored
     assert len(figures_curves.teacher_curves(teachers()).axes[0].lines) == 2
+
+
+def test_the_rows_of_table_1_can_be_told_apart_without_their_lines():
+    labels = [f"{name}-native" for name in (*study.NATIVE, *study.COMPARED["native"])]
+    marks = [(look["color"], look["marker"]) for look in figure_style.looks(labels).values()]
+    assert len(set(marks)) == len(labels) == 8
 
 
 def test_a_network_looks_the_same_in_both_panels():
