@@ -274,7 +274,7 @@ def _difference(study: Measured, a: str, b: str) -> dict:
     limits = [compared[name] for name in DIFFERENCE]
     verdict = equivalence(*limits[1:]) if np.isfinite(limits).all() else ""
     if verdict and min(study.summary(label)["seeds"] for label in (a, b)) < 2:
-        verdict = "one seed"  # the interval is over images only: it cannot tell a better training from a luckier one
+        verdict = "one seed"  # the interval is over scenes only: it cannot tell a better training from a luckier one
     return compared | {"verdict": verdict}
 
 
