@@ -149,15 +149,16 @@ def intermediate_over_final(study: Measured, claim: pd.Series) -> Measurement:
 
 def teacher_over_bilinear(study: Measured, claim: pd.Series) -> Measurement:
     """The super-resolution teacher less bilinear resizing, both in runs that differ in little else."""
-    substitute, untrained = "framework-bilinear_teacher", "framework-untrained_teacher"
+    substitute = "framework-bilinear_teacher"
+    others = {"framework-untrained_teacher": ", of random weights and nearly black output,",
+              "framework-black_teacher": ", whose teacher is a black image,"}
     frameworks = [name for name in ("framework-as_released-adaptive", "framework-as_released") if study.has(name)]
     need(study, substitute, *([] if frameworks else ["framework-as_released"]))
     ours = min(frameworks, key=lambda name: len(study.options_apart(name, substitute)))
     notes = ["the claim speaks of a teacher trained to reconstruct, which was not run: bilinear resizing, which has "
              "learnt nothing, stands in for it"]
-    if study.has(untrained):
-        notes.append(f"{ours} less {untrained}, of random weights and nearly black output, "
-                     f"{_signed(study, ours, untrained)}")
+    notes += [f"{ours} less {label}{what} {_signed(study, ours, label)}" for label, what in others.items()
+              if study.has(label)]
     return _with_note(difference(study, claim, ours, substitute), notes)
 
 

@@ -35,6 +35,7 @@ OURS = {  # label -> name in figures, colour, marker, line
     "framework-as_described-adaptive": ("module as described, adaptive weight", "C1", "D", "--"),
     "framework-bilinear_teacher": ("module, bilinear teacher, adaptive", "C2", "^", "-."),
     "framework-untrained_teacher": ("module, untrained teacher, adaptive", "C4", "v", "-."),
+    "framework-black_teacher": ("module, black teacher, adaptive", "C7", "*", ":"),
     "longest-student": ("longest run, student alone", "#333333", "P", "-"),
     "longest-framework": ("longest run, module as released", "C0", "X", "--"),
     "dark_channel_prior": ("dark channel prior", "C5", "P", ":"),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dehazelib import paths
+from dehazelib.spec import SUBSTITUTES
 from dehazelib.statistics import mean_interval, paired_interval
 from dehazelib.study import LONGEST
 
@@ -119,7 +120,7 @@ class Measured:
         return counts.pop() if len(counts) == 1 else np.nan
 
     def _teacher_count(self, teacher: str) -> float:
-        if teacher in ("", "bilinear", "bicubic"):
+        if teacher in ("", *SUBSTITUTES):
             return 0.0
         network = teacher.removeprefix("untrained:")
         column = "run" if network == teacher else "network"

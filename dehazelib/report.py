@@ -177,10 +177,13 @@ def _gain(study: Measured) -> str:
                      + ("" if np.isnan(share) else f" ({share:.2g} %)"))
     text = (f"**What the module gains** over the student alone at the same budget, in dB (paper: +{printed}), and in "
             f"brackets the affinity term's share of the gradient (median): {'; '.join(gains) or 'not run'}.")
-    trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
-    if study.has(trained) and study.has(untrained):
-        text += (" The trained teacher less the untrained one, whose output is nearly black, both with adaptive "
-                 f"weight: {_interval(*study.difference(trained, untrained), '+z.3f')}.")
+    trained = f"{tables.FRAMEWORK}-adaptive"
+    less = [f"{name} {_interval(*study.difference(trained, label), '+z.3f')}"
+            for label, name in (("framework-untrained_teacher", "the untrained one, whose output is nearly black,"),
+                                ("framework-black_teacher", "a black image"))
+            if study.has(trained) and study.has(label)]
+    if less:
+        text += f" The trained teacher less {' and less '.join(less)}, all with adaptive weight."
     return (f"{text} Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
             "against the paper, whose networks saw far more images.")
 

@@ -21,7 +21,7 @@ from dehazelib.data.pairs import Data, Pair, Pairs, open_data
 from dehazelib.evaluation import scores, task_pairs
 from dehazelib.files import held, write_csv, write_text
 from dehazelib.profiles import Settings
-from dehazelib.spec import Spec
+from dehazelib.spec import SUBSTITUTES, Spec
 from dehazelib.training import CHECKPOINT, LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
@@ -106,7 +106,7 @@ class Run:
         name = self.spec.teacher
         if not name:
             return None
-        if name in ("bilinear", "bicubic"):
+        if name in SUBSTITUTES:
             return networks.build(name)
         if name.startswith("untrained:"):
             torch.manual_seed(self.spec.seed)

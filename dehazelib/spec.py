@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 PRECISIONS = ("32-true", "bf16-mixed")  # Lightning Fabric's names; float16 would need scaled losses everywhere
+SUBSTITUTES = ("bilinear", "bicubic", "black")  # networks without parameters that can stand in for a teacher
 LATER = ()  # options added after runs were committed: only values other than the default enter a run's id
 
 
@@ -30,7 +31,7 @@ class Spec:
     distance: str = "l2_norm"  # l2_norm (as released), l2 (equation 12), l1, kl
     affinity_weight: float = 0.25  # w_FA of equation (15)
     affinity_share: float = 0.0  # above 0: w_FA adapts to hold this share of the gradient
-    teacher: str = ""  # id of a super-resolution run, or bilinear, bicubic, or untrained:NETWORK
+    teacher: str = ""  # id of a super-resolution run, or one of SUBSTITUTES, or untrained:NETWORK
     teacher_input: str = "native"  # native (HR teacher: image -> twice its size), half (LR teacher: half size -> image)
 
     # optimisation

@@ -57,12 +57,13 @@ def central(settings: Settings) -> list[Spec]:
 
 
 def controls(settings: Settings) -> list[Spec]:
-    """Returns what the paper lacks: adaptive weight, bilinear upsampling as teacher, untrained teacher, hazy input."""
+    """Returns what the paper lacks: adaptive weight; bilinear upsampling, an untrained network and a black image as
+    teacher; hazy input."""
     runs = [Spec(label="hazy", network="hazy", data=settings.source)]
     for seed in _seeds(settings, settings.control_seeds):
         for reading in READINGS:
             runs.append(framework(settings, reading, seed, "adaptive", affinity_share=ADAPTIVE_SHARE))
-        for name, substitute in (("bilinear", "bilinear"), ("untrained", f"untrained:{TEACHER}")):
+        for name, substitute in (("bilinear", "bilinear"), ("untrained", f"untrained:{TEACHER}"), ("black", "black")):
             run = framework(settings, "as_released", seed, affinity_share=ADAPTIVE_SHARE, teacher=substitute)
             runs.append(run.replace(label=f"framework-{name}_teacher"))
     return runs

@@ -19,6 +19,7 @@ FURTHER = {  # rows of Table 5 below the published ones
     "framework-as_described-adaptive": "Ours, as described, adaptive weight",
     "framework-bilinear_teacher": "Ours, bilinear resizing as teacher, adaptive weight",
     "framework-untrained_teacher": "Ours, untrained teacher, adaptive weight",
+    "framework-black_teacher": "Ours, black image as teacher, adaptive weight",
     "student-equal_budget": f"Ours [Student]{SAME_BUDGET}",
     "framework-equal_budget": f"Ours{SAME_BUDGET}",
     "zid_oracle": "ZID, stopped by the ground truth",

@@ -15,7 +15,7 @@ from dehazelib.framework import Framework
 from dehazelib.networks.student import Student
 from dehazelib.objectives import Objective, Reconstruction, channel_mse
 from dehazelib.resampling import reduced
-from dehazelib.spec import Spec
+from dehazelib.spec import SUBSTITUTES, Spec
 
 READINGS = {"as_described": {"features": "intermediate", "distance": "l2"},
             "as_released": {"features": "outputs", "distance": "l2_norm"}}
@@ -214,11 +214,18 @@ def test_a_fixed_weight_stays_fixed(batch):
     assert whole.weight == 0.25
 
 
-@pytest.mark.parametrize("teacher", ["bilinear", "bicubic"])
-def test_an_interpolation_can_guide_the_outputs_but_has_no_features(batch, teacher):
+@pytest.mark.parametrize("teacher", SUBSTITUTES)
+def test_a_substitute_can_guide_the_outputs_but_has_no_features(batch, teacher):
     assert Framework(Student(inner_blocks=1), networks.build(teacher))(0, *batch).isfinite()
     with pytest.raises(ValueError, match="needs a teacher with first and expanded features: an FSRCNN"):
         Framework(Student(inner_blocks=1), networks.build(teacher), features="intermediate")(0, *batch)
+
+
+def test_a_black_teacher_asks_for_dark_images_and_nothing_else(batch):
+    whole = Framework(Student(inner_blocks=1), networks.build("black"))
+    _, affinity = whole.terms(*batch)
+    cells = F.avg_pool2d(whole.network(batch[0]), 4).flatten(2)
+    assert affinity.item() == pytest.approx(((cells.mT @ cells).norm() / cells.shape[-1] ** 2).item(), rel=1e-5)
 
 
 @both_readings

@@ -228,7 +228,7 @@ def test_every_parameter_that_takes_part_receives_a_finite_gradient(case):
     assert next(network.parameters()).grad.abs().max() > 0  # all the way back to the first layer
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if case != "black"])  # whose items are all the same
 def test_a_batch_equals_its_items(case):
     network = build(case)
     inputs, _ = pair(network, side=48)

@@ -81,6 +81,16 @@ def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(m
     assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
 
 
+def test_the_trained_teacher_is_compared_with_the_controls_that_ran(make):
+    gains = {"framework-as_released-adaptive": 0.0, "framework-untrained_teacher": 0.5, "framework-black_teacher": 0.25}
+    runs = [row for label in gains for row in runs_of(label)]
+    scores = [row for label, gain in gains.items() for row in scores_of(label, PSNR + gain)]
+    line = point(report.block(make(runs=runs, scores=scores)), "What the module gains")
+    assert "The trained teacher less the untrained one, whose output is nearly black, -0.500 [-0.500, -0.500]" in line
+    assert "and less a black image -0.250 [-0.250, -0.250], all with adaptive weight." in line
+    assert "The trained teacher" not in point(report.block(make("budget-nyu")), "What the module gains")
+
+
 def test_a_low_score_at_a_small_budget_is_shown_but_not_held_against_the_paper(make):
     row = cells(report.block(make()), "The student trained alone reaches 27.9356")
     assert row[1].strip() == "27.9356 dB" and row[2].startswith("16.10 [")

@@ -22,7 +22,7 @@ from dehazelib.networks.gcanet import GCANet
 from dehazelib.networks.gfn import GFN, GFNObjective
 from dehazelib.networks.griddehazenet import GridDehazeNet
 from dehazelib.networks.gunet import GUNet
-from dehazelib.networks.interpolation import Interpolation
+from dehazelib.networks.interpolation import Black, Interpolation
 from dehazelib.networks.ld_net import LDNet
 from dehazelib.networks.lsid_fcnn import LSIDFCNN
 from dehazelib.networks.msbdn import MSBDN
@@ -101,6 +101,7 @@ ENTRIES = (
     Entry("bicubic", "Bicubic", "control", Interpolation, {"mode": "bicubic"}, reduction=2),
     Entry("bilinear_x4", "Bilinear 4x", "control", Interpolation, {"mode": "bilinear", "scale": 4}, reduction=4),
     Entry("bicubic_x4", "Bicubic 4x", "control", Interpolation, {"mode": "bicubic", "scale": 4}, reduction=4),
+    Entry("black", "Black image", "control", Black, reduction=2),
     Entry("dark_channel_prior", "Dark channel prior", "control", DarkChannelPrior),
     Entry("hazy", "Hazy input", "control", nn.Identity),
 )

@@ -1,4 +1,5 @@
-"""Interpolation as a control: what super-resolution must beat, and what the 920x1240 target is made of."""
+"""Controls in a teacher's place: interpolation, which super-resolution must beat and which makes the 920x1240 target,
+and a black image, which teaches nothing."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,3 +20,20 @@ class Interpolation(nn.Module):
         """With return_features: (high, []): an interpolation has no intermediate features."""
         high = F.interpolate(low, scale_factor=self.scale, mode=self.mode, align_corners=False)
         return (high, []) if return_features else high
+
+
+class Black(nn.Module):
+    """Returns a black image, `scale` times as large: in a teacher's place its affinities are 0. No parameters.
+
+    low: (B, 3, H, W).
+    """
+
+    def __init__(self, scale: int = 2):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, low: Tensor, return_features: bool = False):
+        """With return_features: (black, []): there are no intermediate features."""
+        size = [self.scale * side for side in low.shape[2:]]
+        black = low.new_zeros(*low.shape[:2], *size)
+        return (black, []) if return_features else black
