@@ -1,7 +1,6 @@
 """The command line: python -m dehazelib, also installed as dehazelib."""
 
 import argparse
-import dataclasses
 import os
 import sys
 import tempfile
@@ -56,7 +55,8 @@ def parser() -> Parser:
     score = commands.add_parser("score", help="score a run, or weights, on the test images")
     score.add_argument("what", metavar="RUN_OR_WEIGHTS", nargs="?", help="id or label of a run, or a .safetensors file")
     score.add_argument("--network", default="student", help="what the .safetensors file holds (default: student)")
-    score.add_argument("--official", metavar="NAME", help="the file is the authors' own checkpoint of this network")
+    score.add_argument("--official", metavar="NAME", help="the file is the authors' own checkpoint of this network "
+                       "(a name that is not known lists those that are)")
     _study_options(score)
     score.set_defaults(run=score_run)
 
@@ -96,7 +96,7 @@ def parser() -> Parser:
 
 def _study_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="smoke", help="notebooks/profiles/PROFILE.yaml (default: smoke)")
-    command.add_argument("--data", help="rooms, or a folder with RESIDE and/or NYU (default: the profile's)")
+    command.add_argument("--data", help="rooms, or a folder with SOTS-indoor, and ITS or NYU (default: the profile's)")
     command.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
                          help="change settings of the profile")
 
@@ -168,15 +168,15 @@ def train_runs(options: argparse.Namespace) -> None:
 
 def score_run(options: argparse.Namespace) -> None:
     from dehazelib import evaluation, runs
-    from dehazelib.data.pairs import open_data
+    from dehazelib.data.pairs import open_data, open_tests
+    from dehazelib.spec import Spec
 
     which = settings(options)
     if options.official or options.what is None or options.what.endswith(".safetensors"):
-        network, data = _weights(options).to(runs.hardware(which).device), open_data(which.data)
-        if not any(item.startswith("test_pairs=") for item in options.set):
-            which = dataclasses.replace(which, test_pairs=0)  # all images, whatever the profile
-        for pairs in runs.test_sets(which, data, study.student(which)):
-            table = evaluation.scores(network, study.student(which), pairs)
+        network = _weights(options).to(runs.hardware(which).device)
+        given = any(item.startswith("test_pairs=") for item in options.set)
+        for pairs in open_tests(which.data).values():
+            table = evaluation.scores(network, Spec(), pairs.some(which.test_pairs if given else 0))
             print(_mean_line(options.official or options.what or "shipped student", table))
         return
     for spec in chosen([options.what], which):

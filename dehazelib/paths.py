@@ -1,6 +1,6 @@
 """Where things live, from this file and environment variables, never from the working directory.
 
-DEHAZE_DATA     folder with RESIDE and/or NYU Depth v2, for studies on real images
+DEHAZE_DATA     folder with SOTS-indoor, and ITS or NYU Depth v2, for studies on real images
 DEHAZE_RESULTS  results folder, default: results/ beside this package
 DEHAZE_CHECKPOINT_SECONDS  seconds between checkpoints of a run, default 30
 XDG_CACHE_HOME  cache folder, default: ~/.cache; ours is dehazelib/ in it

@@ -33,7 +33,7 @@ class Settings:
     """Everything a profile or a notebook's parameters can set. The defaults are the profile "smoke"."""
 
     profile: str = "smoke"  # results go to results/<profile>, or results/<profile>-<source> with real images
-    data: str = "rooms"  # rooms (embedded), or the folder that holds RESIDE and/or NYU Depth v2; may name $DEHAZE_DATA
+    data: str = "rooms"  # rooms (embedded), or a folder with SOTS-indoor, and ITS or NYU; may name $DEHAZE_DATA
     seed: int = 0  # first seed
     seeds: int = 1  # number of seeds of the central comparison
     control_seeds: int = 1  # number of seeds of the controls
@@ -124,38 +124,60 @@ class Settings:
 
 def load(profile: str, **changes) -> Settings:
     """Returns the settings of a profile, with changes. Raises ValueError naming an unknown profile or setting."""
-    file = paths.PROFILES / f"{profile}.yaml"
-    if not file.exists():
+    if not _file(profile).exists():
         have = sorted(p.stem for p in paths.PROFILES.glob("*.yaml"))
         raise ValueError(f"No profile {profile!r}. There are: {', '.join(have)} (notebooks/profiles).")
-    try:
-        settings = yaml.safe_load(file.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    return _settings(settings | changes, f"profile {profile}")
+    return _settings(_read(profile) | changes, f"profile {profile}")
 
 
 def from_notebook(namespace: Mapping) -> Settings:
     """Returns the settings that a notebook's parameters cell and papermill have put into globals().
 
-    Raises ValueError for a name that is no setting (papermill itself only warns) and TypeError for a changed type.
+    Raises ValueError for a name that is no setting (papermill itself only warns) and TypeError for a changed type;
+    ValueError, too, if only the profile's name was changed, by hand, so that its settings are not there.
     """
     literals = (bool, int, float, str, list, dict, type(None))
     given = {k: v for k, v in namespace.items()
              if type(v) in literals and not k.startswith("_") and k not in ("In", "Out")}
-    return _settings(given, "the notebook's parameters")
+    check(given, "the notebook's parameters", " If a later cell made this variable, restart the kernel.")
+    _check_loaded(given)
+    return Settings(**given)
 
 
-def check(given: Mapping, where: str) -> None:
+def check(given: Mapping, where: str, after: str = "") -> None:
     """Raises ValueError or TypeError, in one line, if a name or a type does not fit Settings."""
     types = {f.name: f.type for f in dataclasses.fields(Settings)}
     for name, value in given.items():
         if name not in types:
             near = difflib.get_close_matches(name, types, 1)
             hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(types)}."
-            raise ValueError(f"Unknown parameter {name!r} in {where}: {hint}")
+            raise ValueError(f"Unknown parameter {name!r} in {where}: {hint}{after}")
         if type(value) is not types[name]:
             raise TypeError(f"Parameter {name} in {where} must be {types[name].__name__}, not {value!r}.")
+
+
+def _file(profile: str) -> Path:
+    return paths.PROFILES / f"{profile}.yaml"
+
+
+def _read(profile: str) -> dict:
+    try:
+        return yaml.safe_load(_file(profile).read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{_file(profile)} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _check_loaded(given: Mapping) -> None:
+    """Raises ValueError if a profile is named, but everything that it changes still has its default."""
+    profile, defaults = given.get("profile", "smoke"), dataclasses.asdict(Settings())
+    changes = {name: value for name, value in (_read(profile) if _file(profile).exists() else {}).items()
+               if name not in ("profile", "data") and value != defaults.get(name)}
+    if changes and all(given.get(name, defaults.get(name)) == defaults.get(name) for name in changes):
+        name = next(iter(changes))
+        raise ValueError(
+            f"profile is {profile!r}, but none of its settings is there: {name} is {defaults.get(name)!r}, not "
+            f"{changes[name]!r}. By hand, write settings = profiles.load({profile!r}) in the place of this line, with "
+            "data=\"/folder\" for real images; with papermill, give -f and the profile's file.")
 
 
 def _settings(given: Mapping, where: str) -> Settings:

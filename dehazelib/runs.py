@@ -77,8 +77,9 @@ class Run:
         """Raises DataError if the run was begun on other files than these data."""
         manifest = self.manifest()
         if manifest and manifest != data.manifest:
-            raise DataError(f"{self.folder} was trained on data with manifest {manifest}, this is {data.manifest}. "
-                            "Use the same files, or remove the folder to train afresh.")
+            raise DataError(f"{self.folder} was made of data with manifest {manifest}, {data.where} has "
+                            f"{data.manifest}. Use the same files, or set DEHAZE_RESULTS to another folder to train "
+                            "all runs afresh.")
 
     def manifest(self) -> str:
         """Returns the manifest id of the files that the run was begun on; empty if it was not begun."""
@@ -236,19 +237,27 @@ def find(cabinet: Path, run_id: str) -> Run:
 def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> list[Run]:
     """Returns the runs of these specifications, trained (with the teachers they need) and scored on every test set.
 
-    Finished runs are only loaded; the data are opened only if something is missing.
+    Finished runs are only loaded; the data are opened only if something is missing. Raises DataError if other runs of
+    the study were made of other files than these data, since a study compares its runs.
     """
     finished = {}
     for spec in with_predecessors(specs, study.every(settings)):
         one = run(settings.cabinet, spec)
         if not one.scored(settings):
-            data = data or open_data(settings.data)
+            data = data or _open_data(settings)
             one.train(data, hardware(settings))
             if distributed.rank() > 0:
                 continue
             one.score_all(settings, data)
         finished[spec] = one
     return [finished[spec] for spec in dict.fromkeys(specs) if spec in finished]
+
+
+def _open_data(settings: Settings) -> Data:
+    data = open_data(settings.data)
+    for spec in study.every(settings):
+        run(settings.cabinet, spec).check_manifest(data)
+    return data
 
 
 def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dehazelib import evaluation, inference, model_card, paths, report, runs, tables, verdict
-from dehazelib.data.pairs import open_data
+from dehazelib.data.pairs import open_tests
 from dehazelib.measured import METRICS
 from dehazelib.spec import Spec
 from dehazelib.training import WEIGHTS
@@ -130,8 +130,10 @@ def test_the_shipped_weights_are_those_of_a_committed_run_and_their_card_is_made
 def test_the_shipped_weights_score_as_committed():
     if not inference.SHIPPED.exists() or not os.environ.get("DEHAZE_DATA"):
         pytest.skip("skipped: no data")
-    pairs = open_data(os.environ["DEHAZE_DATA"]).tests["sots_indoor"].some(3)
-    again = evaluation.scores(inference.load(), Spec(), pairs)
     kept = pd.concat([pd.read_csv(study / "scores.csv", dtype={"image": str}) for study in STUDIES])
-    both = again.merge(kept[kept.label == model_card.LABEL], on=["test_set", "image"], suffixes=("", "_kept"))
-    assert len(both) == len(again) and (both.psnr_rgb - both.psnr_rgb_kept).abs().max() < 0.01
+    kept = kept[kept.label == model_card.LABEL]
+    pairs = open_tests(os.environ["DEHAZE_DATA"])["sots_indoor"]
+    known = pairs.only([pair for pair in pairs.pairs if pair.name in set(kept.image)])  # the copy scored had not all
+    again = evaluation.scores(inference.load(), Spec(), known.some(3))
+    both = again.merge(kept, on=["test_set", "image"], suffixes=("", "_kept"))
+    assert len(both) == 3 and (both.psnr_rgb - both.psnr_rgb_kept).abs().max() < 0.01

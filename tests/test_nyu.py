@@ -14,7 +14,9 @@ from dehazelib.data.reside import Its
 from dehazelib.haze import add_haze, transmission
 
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
-needs_data = pytest.mark.skipif(not (DATA / "nyu").is_dir(), reason="no data")
+# its-samples/: a few genuine images of ITS beside the NYU frames behind them, laid out as ITS is
+needs_genuine = pytest.mark.skipif(not (DATA / "nyu").is_dir() or not (DATA / "its-samples").is_dir(), reason="no data")
+needs_depth = pytest.mark.skipif(not (DATA / "nyu/depth").is_dir(), reason="no data")
 
 
 def frame(seed):
@@ -200,7 +202,7 @@ def test_an_unknown_split_is_refused():
         read_split("test")
 
 
-@needs_data
+@needs_genuine
 def test_reside_ids_are_flipped_cropped_nyu_frames():
     frames, its = Nyu(DATA), Its(DATA / "its-samples")
     for id in (1, 2):
@@ -208,7 +210,7 @@ def test_reside_ids_are_flipped_cropped_nyu_frames():
         assert psnr(frames.clear(id)[:, ::-1] / 255, its.clear(id) / 255) < 20
 
 
-@needs_data
+@needs_genuine
 @pytest.mark.parametrize("name, beta", [("1_1_0.90179", 0.885), ("1_2_0.97842", 0.935),
                                         ("2_1_0.99082", 1.13), ("2_2_0.76381", 1.2)])
 def test_genuine_its_images_rebuild_from_clear_image_and_depth(name, beta):
@@ -225,7 +227,7 @@ def test_genuine_its_images_rebuild_from_clear_image_and_depth(name, beta):
     assert best.x == pytest.approx(beta, abs=0.005)
 
 
-@needs_data
+@needs_depth
 def test_own_maximum_lies_inside_the_crop():
     for id in range(1, 1400, 100):
         metres = read_depth_png(DATA / f"nyu/depth/{id}.png")

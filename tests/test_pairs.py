@@ -15,7 +15,7 @@ from dehazelib import files, haze, paths
 from dehazelib.data import rooms
 from dehazelib.data.images import DataError
 from dehazelib.data.nyu import read_split
-from dehazelib.data.pairs import Pair, Pairs, _cached, open_data, source
+from dehazelib.data.pairs import Pair, Pairs, _cached, open_data, open_tests, source
 from dehazelib.metrics import psnr_rgb
 
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
@@ -297,6 +297,13 @@ def test_the_manifest_changes_when_a_training_or_a_test_file_does(its_root):
         write(its_root / file, picture(99, Image.open(its_root / file).size))
         seen.add(open_data(str(its_root)).manifest)
     assert len(seen) == 3
+
+
+def test_test_images_need_no_training_images_beside_them(tmp_path):
+    tests = open_tests(str(sots_root(tmp_path)))
+    assert {name: len(pairs) for name, pairs in tests.items()} == {"sots_indoor": 4}
+    assert tests["sots_indoor"][0][1].shape == (3, 460, 620)
+    assert list(open_tests()) == list(open_data().tests)
 
 
 def test_a_folder_without_training_or_without_test_images_is_refused(tmp_path, nyu_root):

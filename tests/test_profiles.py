@@ -1,6 +1,7 @@
 """Settings: the profiles, a notebook's parameters, and what is refused."""
 
 import pytest
+import yaml
 
 from dehazelib import paths, profiles
 
@@ -38,6 +39,15 @@ def test_misspelt_or_mistyped_parameters_stop_with_a_clear_message(given, messag
 def test_what_is_no_parameter_is_ignored_in_a_notebook():
     namespace = {"seed": 3, "_i1": "x", "In": [], "Out": {}, "profiles": profiles, "print": print}
     assert profiles.from_notebook(namespace).seed == 3
+
+
+def test_a_profile_named_by_hand_without_its_settings_is_refused():
+    with pytest.raises(ValueError, match=r"none of its settings is there: \w+ is .* = profiles.load\('demo'\) in the"):
+        profiles.from_notebook({"profile": "demo", "data": "rooms", "seeds": 1})
+    assert profiles.from_notebook(yaml.safe_load((paths.PROFILES / "demo.yaml").read_text())) == profiles.load("demo")
+    changed = profiles.from_notebook({"profile": "demo", "student_steps": 5})
+    assert (changed.name, changed.student_steps) == ("demo", 5)
+    assert profiles.from_notebook({"profile": "mine", "seeds": 2}).name == "mine"
 
 
 def test_an_unknown_profile_lists_the_known_ones():

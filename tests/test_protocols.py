@@ -122,7 +122,7 @@ def test_a_resized_frame_moves_its_content_by_up_to_ten_pixels_and_shows_the_whi
     assert (seen[[0, 3, -4, -1]] == 620).all()
 
 
-@pytest.mark.skipif(not (DATA / "nyu").is_dir(), reason="no data")
+@pytest.mark.skipif(not (DATA / "nyu/rgb").is_dir(), reason="no data")
 @pytest.mark.parametrize("scene", [1, 300, 800, 1300])
 def test_the_emulated_mistake_costs_what_the_genuine_one_costs(scene):
     frame = torch.from_numpy(read_rgb(DATA / f"nyu/rgb/{scene}.jpg")).permute(2, 0, 1)[None].float() / 255

@@ -89,7 +89,7 @@ def test_collecting_twice_writes_the_same_bytes(settings, finished):
 def test_a_run_is_refused_on_other_data(settings, finished):
     one = finished[1]
     (one.folder / "manifest.txt").write_text("ffffffffffff\n")
-    with pytest.raises(DataError, match="was trained on data with manifest ffffffffffff"):
+    with pytest.raises(DataError, match="was made of data with manifest ffffffffffff"):
         one.train(open_data("rooms"))
     (one.folder / "manifest.txt").write_text(open_data("rooms").manifest + "\n")
 
@@ -99,10 +99,20 @@ def test_a_control_is_refused_on_other_data_even_if_it_was_made_before_manifests
     other = dataclasses.replace(data, manifest="ffffffffffff")
     assert (one.folder / "manifest.txt").read_text().strip() == data.manifest
     for _ in range(2):
-        with pytest.raises(DataError, match=f"was trained on data with manifest {data.manifest}, this is ffffffffffff"):
+        with pytest.raises(DataError, match=f"was made of data with manifest {data.manifest}, rooms has ffffffffffff"):
             one.train(other)
         (one.folder / "manifest.txt").unlink(missing_ok=True)
     assert one.train(data).manifest() == data.manifest
+
+
+def test_a_study_takes_no_new_run_on_other_data_than_those_of_its_finished_runs(settings, finished, monkeypatch):
+    other = dataclasses.replace(open_data("rooms"), manifest="ffffffffffff", where="/elsewhere")
+    monkeypatch.setattr(runs, "open_data", lambda where: other)
+    missing = study.student(settings, seed=7)
+    with pytest.raises(DataError, match="was made of data with manifest .*, /elsewhere has ffffffffffff"):
+        runs.obtain(settings, [missing])
+    assert not runs.run(settings.cabinet, missing).folder.exists()
+    assert len(runs.obtain(settings, [finished[1].spec])) == 1  # nothing is missing: nothing is opened
 
 
 def test_old_provenance_without_cores_is_collected(settings, finished):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dehazelib import haze, paths
-from dehazelib.data import check, nyu, rooms
+from dehazelib.data import check, nyu, reside, rooms
 from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
 from dehazelib.files import held
 
@@ -149,11 +149,17 @@ class Data:
 
 
 def open_data(where: str = "rooms") -> Data:
-    """Returns the data at `where`: "rooms" (embedded, made on first use) or a folder with RESIDE and/or NYU Depth v2.
+    """Returns the data at `where`: "rooms" (embedded, made on first use) or a folder with RESIDE's SOTS-indoor and
+    either its ITS or NYU Depth v2.
 
     Raises FileNotFoundError if there is no such folder; DataError, saying what is missing and how to lay it out.
     """
     return _rooms() if where == "rooms" else _real(Path(where).expanduser())
+
+
+def open_tests(where: str = "rooms") -> dict[str, Pairs]:
+    """Returns the test sets alone of the data at `where`, which need not hold training data; raises as open_data."""
+    return _rooms().tests if where == "rooms" else {"sots_indoor": _sots(check.open_test(Path(where).expanduser()))}
 
 
 @functools.cache
@@ -203,8 +209,6 @@ def _motorcycle() -> Pairs:
 
 def _real(root: Path) -> Data:
     training, sots = check.open_training(root), check.open_test(root)
-    test = Pairs("sots_indoor", [Pair(name, scene, file=name) for name, scene, _ in sots.pairs], sots.clear,
-                 hazy=sots.hazy)
     held_out, left_out = set(nyu.read_split("nyu_validation")), set(nyu.read_split("nyu_excluded"))
     identity = manifest_id(manifest(training.files + sots.files, root))
     if isinstance(training, nyu.Nyu):
@@ -221,7 +225,12 @@ def _real(root: Path) -> Data:
         validation = [first[k] for k in sorted(first)]
         name = "its"
     return Data(name, str(root), identity, Pairs(f"{name}_train", train, **reader),
-                Pairs(f"{name}_validation", validation, **reader), {"sots_indoor": test})
+                Pairs(f"{name}_validation", validation, **reader), {"sots_indoor": _sots(sots)})
+
+
+def _sots(sots: reside.Sots) -> Pairs:
+    pairs = [Pair(name, scene, file=name) for name, scene, _ in sots.pairs]
+    return Pairs("sots_indoor", pairs, sots.clear, hazy=sots.hazy)
 
 
 def _decoded_nyu(training: nyu.Nyu, identity: str) -> tuple[np.ndarray, np.ndarray]:
