@@ -13,7 +13,7 @@ ROWS = {HAZY_ALL: "hazy input", PRIOR_ALL: "dark channel prior, which needs no t
 SCORE = ["", "pairs", "PSNR (dB)", "SSIM", "worst image", "5 % of images below", "best image"]
 HOW_SURE = (
     "One run, one seed: the numbers say how good these weights are, not how good the method is; the study's seeds do "
-    "that. Intervals between\nimages are wide: look at the worst.")
+    "that. Images\ndiffer widely: look at the worst.")
 LIMITS = (
     "- Trained on indoor scenes with synthetic, evenly grey haze: outdoor photographs, night, smoke and coloured haze "
     "are outside of what it knows.\n"

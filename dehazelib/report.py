@@ -250,11 +250,15 @@ def _teacher(study: Measured) -> list[str]:
             f"bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear {bilinear}."]
 
 
+def _processor(row) -> str:
+    return f"{row.processor} without a GPU, {row.threads:.0f} thread{'s' * (row.threads > 1)} each"
+
+
 def _budget(study: Measured) -> str:
     first, trained = study.runs[study.runs.label == "student"].iloc[0], study.runs.dropna(subset="training_images")
     what = f"windows of {first.crop} x {first.crop} pixels" if first.crop else "whole images"
     what += f", averaged over {first.reduce} x {first.reduce} pixels" if first.get("reduce", 1) > 1 else ""
-    machines = " and ".join(sorted({row.gpu or f"{row.processor} without a GPU" for row in trained.itertuples()}))
+    machines = " and ".join(sorted({row.gpu or _processor(row) for row in trained.itertuples()}))
     return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}, by "
             f"{_recipe(first)}; the readings differ in the module alone. All "
             f"{len(trained)} trained runs took {trained.minutes.sum():,.0f} minutes on {machines}. Training "

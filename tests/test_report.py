@@ -10,8 +10,8 @@ import pytest
 from dehazelib import cli, paths, report, verdict
 
 FACTS = {"manifest": "abc", "commit": "c0ffee", "processor": "EPYC", "gpu": "", "torch": "2.13", "minutes": 10.0,
-         "data": "nyu", "task": "dehazing", "network": "student", "parameters": 96007, "crop": 0, "reduce": 4,
-         "teacher": "", "start": "", "lr": 0.004, "schedule": "cosine", "augment": "flip", "clip": 0.1}
+         "threads": 1, "data": "nyu", "task": "dehazing", "network": "student", "parameters": 96007, "crop": 0,
+         "reduce": 4, "teacher": "", "start": "", "lr": 0.004, "schedule": "cosine", "augment": "flip", "clip": 0.1}
 PSNR = np.array([[15.0, 16.0, 17.0], [15.2, 16.2, 17.2]])  # seeds x images
 
 
@@ -130,7 +130,7 @@ def test_the_budget_follows_the_rows(make):
     assert "(200 epochs of 13,990)" in line
     assert ("by one recipe, neither the paper's nor the released code's (learning rate 0.004, cosine, augmentation "
             "flip, gradient clipped to 0.1); the readings differ in the module alone") in line
-    assert "All 4 trained runs took 40 minutes on EPYC without a GPU" in line
+    assert "All 4 trained runs took 40 minutes on EPYC without a GPU, 1 thread each" in line
     assert "NYU Depth v2" in line and "not the original ITS files" in line
     other = point(report.block(make("budget-nyu", steps=20000, batch=16, crop=128, reduce=1, gpu="H100", lr=1e-4,
                                     schedule="constant", augment="released", clip=0.0)), "Budget")

@@ -24,6 +24,7 @@ from dehazelib.metrics import psnr_rgb
 
 REFERENCE = "eager"  # float32, contiguous
 KEPT = "eager, freed memory kept"  # by the process (allocator.py)
+STRIPS = "strips"  # as dehazelib dehaze works on a CPU
 SIZES = [(460, 620), (1080, 1920), (2160, 3840)]  # height, width: the paper's, 1080p, 4K
 CASE = ["device", "height", "width"]
 
@@ -80,7 +81,7 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
             "CUDA graph, fp16, channels last": Graphed(half),
         }
         return methods
-    methods["strips"] = partial(inference.dehaze, weights=student)
+    methods[STRIPS] = partial(inference.dehaze, weights=student)
     for name, int8 in (("ONNX Runtime", False), ("ONNX Runtime, int8", True)):
         file = folder / f"int8-{int8}.onnx"
         export(student, file, int8)

@@ -51,7 +51,8 @@ def milliseconds(run: Callable[[], object], device: str = "cpu") -> float:
 
 
 def summary(rows: pd.DataFrame, reference: str, by: list[str] | None = None) -> pd.DataFrame:
-    """Returns one row per method and group: ms (median), low, high (quartiles), repeats, ratio, ratio_low, ratio_high.
+    """Returns one row per method and group: ms (median), low, high (quartiles), repeats, ratio, ratio_low, ratio_high,
+    ratios (how many repeats had both).
 
     ratio says how many times as fast as the reference: the reference's time divided by the method's, taken within
     the same repeat, then the median and quartiles over repeats; empty where a group has no reference.
@@ -68,7 +69,8 @@ def summary(rows: pd.DataFrame, reference: str, by: list[str] | None = None) -> 
     groups = both.groupby([*by, "method"], sort=False, dropna=False)
     parts = {"ms": groups.ms.median(), "low": groups.ms.quantile(0.25), "high": groups.ms.quantile(0.75),
              "repeats": groups.ms.size(), "ratio": groups.ratio.median(),
-             "ratio_low": groups.ratio.quantile(0.25), "ratio_high": groups.ratio.quantile(0.75)}
+             "ratio_low": groups.ratio.quantile(0.25), "ratio_high": groups.ratio.quantile(0.75),
+             "ratios": groups.ratio.count()}
     return pd.DataFrame(parts).reset_index()
 
 

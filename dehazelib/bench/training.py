@@ -38,7 +38,7 @@ class ReleasedStep:
     """One step as in the authors' code: a batch of two whole images, loaded one by one from files on the CPU, a forward
     and backward pass in eager float32 with two N x N matrices per image, clipping, Adam, and PSNR of the batch.
 
-    Source: the released training loop, described in our own words in the study's notes; networks are this study's.
+    Source: the authors' released training loop, github.com/anushrisuresh/Dehaze; networks are this study's.
     """
 
     def __init__(self, folder: Path, device: torch.device):

@@ -68,10 +68,10 @@ class GCANet(nn.Module):
     github.com/cddlyf/GCANet.
     """
 
-    # As remembered from the publication, not checked; the rate falls tenfold every 40 of 100 epochs.
+    # Not verified against the publication; the rate falls tenfold every 40 of 100 epochs.
     RECIPE = {
         "optimizer": "adam", "lr": 1e-2, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 21,
-        "crop": None, "loss": "mse", "source": "Chen et al., WACV 2019 (unchecked, from memory)",
+        "crop": None, "loss": "mse", "source": "Chen et al., WACV 2019 (not verified)",
     }
 
     def __init__(self):
