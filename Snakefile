@@ -20,7 +20,7 @@ PROFILE = str(config.get("profile", "smoke"))
 CHANGES = {"data": str(config["data"])} if config.get("data") else {}
 SETTINGS = profiles.load(PROFILE, **CHANGES)
 GPUS = int(config.get("gpus", 0))
-VISIBLE = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(GPUS)))).split(",")
+VISIBLE = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(GPUS)))).split(",") if gpu]
 if GPUS > len(VISIBLE):
     raise ValueError(f"gpus={GPUS}, but CUDA_VISIBLE_DEVICES names {len(VISIBLE)}: {','.join(VISIBLE)}.")
 CORES = workflow.resource_settings.cores  # None on a cluster, where --jobs is given instead

@@ -239,8 +239,9 @@ def _rotation(student: Tensor, teacher: Tensor) -> Tensor:
     affinities agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
     """
     cross = sum(x @ y.mT for _, x, y in _converted(student, teacher)).nan_to_num(0.0, 0.0, 0.0)  # the maps keep them
-    left, values, right = torch.linalg.svd(cross, full_matrices=False)
-    nearest, unturned = left @ right, torch.eye(*cross.shape[1:]).to(cross)
+    # on the CPU, where these small matrices are quicker than a GPU's solver, which takes one after the other
+    left, values, right = (part.to(cross.device) for part in torch.linalg.svd(cross.cpu(), full_matrices=False))
+    nearest, unturned = left @ right, torch.eye(*cross.shape[1:], dtype=cross.dtype, device=cross.device)
     products = values.sum(1), cross.diagonal(dim1=1, dim2=2).sum(1)  # <X, Y>: the larger, the nearer
     nearer = products[0] - products[1] > 64 * torch.finfo(cross.dtype).eps * products[0]  # by more than rounding
     return torch.where(nearer[:, None, None], nearest, unturned)  # equal maps stay exactly equal

@@ -260,7 +260,7 @@ def dehaze_photos(options: argparse.Namespace) -> int:
         target = options.out / f"{photo.stem}.png"
         try:
             dehaze_file(network, photo, target)
-        except ERRORS as error:
+        except Exception as error:  # of whatever kind: the others are to be dehazed
             said = str(error).removeprefix(f"{photo}: ")
             print(f"dehazelib: {photo}: {said}", file=sys.stderr, flush=True)
             status = 1

@@ -14,6 +14,9 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+UMASK = os.umask(0o022)  # what this process takes from the permissions of new files; reading it sets it
+os.umask(UMASK)
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text with \\n line ends."""

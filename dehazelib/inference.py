@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
+from PIL.Image import Transpose
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -22,6 +23,10 @@ FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger
 WHOLE_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}  # of an image that runs in one piece; larger ones run in strips
 STRIP_PIXELS = {"cpu": 40_000, "cuda": 1_000_000}  # of one strip: on a CPU its maps stay in the cache
 KEPT_MB = 256  # of freed memory, by a process that dehazes photographs: a strip's; else it is asked for again each time
+TURNS = {  # EXIF orientation -> what puts the image upright
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}
 STRIP_ROWS = 32  # at least: two more rows on either side are computed twice
 
 
@@ -102,16 +107,28 @@ def read_photo(photo: Path) -> Image.Image:
     try:
         with Image.open(photo) as opened:
             too_deep, coloured = deep(opened), opened.mode in ("RGB", "RGBA", "P")
-            image = None if too_deep else ImageOps.exif_transpose(opened).convert("RGB")
+            image = None if too_deep else _upright(opened)
     except FileNotFoundError:
         raise FileNotFoundError(f"{photo}: no such file.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise DataError(f"{photo}: has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels; reduce it first.") from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{photo}: cannot be read as an image ({error}).") from None
     if image is None:
         raise DataError(f"{photo}: has more than 8 bits a channel; convert it to 8 bits.")
     if not coloured:
         image.info.pop("icc_profile", None)  # of CMYK or grey: it does not describe RGB
     return image
+
+
+def _upright(photo: Image.Image) -> Image.Image:
+    """Returns the image in RGB, turned as its EXIF data say."""
+    try:
+        orientation = photo.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever a parser of damaged data runs into: the picture itself may be sound
+        orientation = 1
+    image = photo.convert("RGB")
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
 def dehaze_file(network: Callable, photo: Path, target: Path) -> None:

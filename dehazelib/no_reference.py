@@ -86,29 +86,29 @@ def compare(network: nn.Module, photos: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "height", "width", "statistic", "before", "after"])
 
 
-def measure(runs: list[Run], photos: list[Path], folder: Path) -> pd.DataFrame:
+def measure(runs: list[Run], photos: list[Path], folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
     """Returns the rows of all these runs, with run, label and seed, after writing <folder>/real_hazy.csv.
 
-    Each run's folder keeps its own rows, so that only new photographs are dehazed. Without photographs there is no row,
-    and nothing is written. folder: of the study.
+    Each run's folder keeps its own rows, so that only new photographs are dehazed, on `device`. Without photographs
+    there is no row, and nothing is written. folder: of the study.
     """
     if not photos:
         return pd.DataFrame()
     tables = []
     for one in runs:
         names = pd.DataFrame([{"run": one.spec.id, "label": one.spec.label, "seed": one.spec.seed}])
-        tables.append(names.merge(_of_run(one, photos), how="cross"))
+        tables.append(names.merge(_of_run(one, photos, device), how="cross"))
     table = pd.concat(tables)
     write_csv(table, folder / FILE)
     return table
 
 
-def _of_run(one: Run, photos: list[Path]) -> pd.DataFrame:
+def _of_run(one: Run, photos: list[Path], device: torch.device | str) -> pd.DataFrame:
     file = one.folder / FILE
     known = [pd.read_csv(file, dtype={"image": str})] if file.exists() else []
     have = {name for rows in known for name in rows.image}
     if missing := [photo for photo in photos if photo.name not in have]:
-        known.append(compare(one.network(), missing))
+        known.append(compare(one.network().to(device), missing))
         write_csv(pd.concat(known), file)
     rows = pd.concat(known)
     return rows[rows.image.isin([photo.name for photo in photos])]

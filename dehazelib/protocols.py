@@ -108,22 +108,23 @@ def protocol_scores(network: nn.Module, spec: Spec, pairs: Pairs) -> pd.DataFram
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure(runs: list[Run], pairs: Pairs, folder: Path) -> pd.DataFrame:
+def measure(runs: list[Run], pairs: Pairs, folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
     """Returns the rows of all these runs on a test set, with run, label and seed, after writing <folder>/protocols.csv.
 
     folder: of the study; the file holds these runs and images only. Each run's folder keeps its own rows, so that only
-    images without a score in one of the protocols are computed. Raises FileNotFoundError for a run that is not trained.
+    images without a score in one of the protocols are computed, on `device`. Raises FileNotFoundError for a run that is
+    not trained.
     """
     tables = []
     for one in runs:
         names = pd.DataFrame([{"run": one.spec.id, "label": one.spec.label, "seed": one.spec.seed}])
-        tables.append(names.merge(_of_run(one, pairs), how="cross"))
+        tables.append(names.merge(_of_run(one, pairs, device), how="cross"))
     table = pd.concat(tables)
     write_csv(table, folder / FILE)
     return table
 
 
-def _of_run(one: Run, pairs: Pairs) -> pd.DataFrame:
+def _of_run(one: Run, pairs: Pairs, device: torch.device | str) -> pd.DataFrame:
     file = one.folder / FILE
     known = pd.read_csv(file, dtype={"image": str}) if file.exists() else pd.DataFrame(columns=COLUMNS)
     known = known[known.protocol.isin(PROTOCOLS)]
@@ -132,7 +133,7 @@ def _of_run(one: Run, pairs: Pairs) -> pd.DataFrame:
     wanted = task_pairs(one.spec, pairs)
     missing = [pair for pair in wanted.pairs if pair.name not in have]
     if missing:
-        new = protocol_scores(one.network(), one.spec, pairs.only(missing))
+        new = protocol_scores(one.network().to(device), one.spec, pairs.only(missing))
         known = pd.concat([known, new]).drop_duplicates(COLUMNS[:3], keep="last") if len(known) else new
         write_csv(known, file)
     names = {pair.name for pair in wanted.pairs}

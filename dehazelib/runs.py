@@ -25,6 +25,7 @@ from dehazelib.spec import SUBSTITUTES, Spec
 from dehazelib.training import CHECKPOINT, LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
+PART = 10  # images scored between two writings of scores.csv: a network fitted to each image takes minutes for one
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
 
 
@@ -98,8 +99,8 @@ class Run:
 
     def write_provenance(self, data: Data, facts: dict) -> None:
         """Writes where the run comes from; with that it is done."""
-        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **facts,
-                 **provenance.environment()}
+        environment = provenance.environment() | ({"gpu": ""} if facts.get("device") == "cpu" else {})  # was not used
+        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **facts, **environment}
         write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
 
     def teacher(self) -> nn.Module | None:
@@ -141,8 +142,8 @@ class Run:
             network = self.network().to(hardware.device)
             with self.locked():
                 missing = self.unscored(pairs)  # another process may have scored them meanwhile
-                if missing:
-                    new = scores(network, self.spec, pairs.only(missing))
+                for start in range(0, len(missing), PART):
+                    new = scores(network, self.spec, pairs.only(missing[start:start + PART]))
                     known = self.scores()
                     write_csv(pd.concat([known, new]) if len(known) else new, self.folder / SCORES)
         known, names = self.scores(), {pair.name for pair in task_pairs(self.spec, pairs).pairs}

@@ -92,6 +92,10 @@ class Spec:
         if self.features != "none" and self.loss == "objective":
             raise ValueError("Spec.loss is 'objective', the network authors' own: "
                              "the affinity module needs a plain loss.")
+        if min(self.crop, self.train_scenes) < 0:
+            raise ValueError("Spec.crop and train_scenes must be at least 0, which means all.")
+        if self.schedule == "step" and self.decay_steps < 1:
+            raise ValueError("Spec.decay_steps must be at least 1 with schedule 'step'.")
         if min(self.steps, self.batch, self.reduce, self.validations, self.validation_pairs) < 1:
             raise ValueError("Spec.steps, batch, reduce, validations and validation_pairs must be at least 1.")
 

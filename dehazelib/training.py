@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -26,15 +26,17 @@ from dehazelib.allocator import freed_memory_kept
 from dehazelib.autotune import Tuning, fastest
 from dehazelib.bench import memory
 from dehazelib.bench.timing import compare
+from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Data
 from dehazelib.data.resident import Resident, fits
 from dehazelib.data.stream import Shard, Stream
 from dehazelib.evaluation import mean_psnr
-from dehazelib.files import write_csv
+from dehazelib.files import UMASK, write_csv
 from dehazelib.framework import Framework
 from dehazelib.objectives import Objective, Reconstruction
 from dehazelib.spec import Spec
 
+COMPILATIONS = 128  # of one `forward`, which all networks of a class share: beyond so many it would stay eager
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
 
 
@@ -130,7 +132,8 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     if fabric.is_global_zero:
         state.finish(folder)
     fabric.barrier()
-    return {"minutes": state.minutes, "peak_memory_mb": memory.peak_mb(str(fabric.device)), **asdict(tuning)}
+    return {"minutes": state.minutes, "peak_memory_mb": memory.peak_mb(str(fabric.device)), **asdict(tuning),
+            "device": fabric.device.type}
 
 
 def can_tune(fabric: Fabric) -> bool:
@@ -149,6 +152,7 @@ def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, har
         state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)
         state.update(fabric, *batch)  # compiles now, which would count as a slow first step
         rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
+        torch._dynamo.reset()  # lets go of what was compiled, with the memory of recorded graphs
         return rows.ms.median()
 
     return fastest(spec, tuple(batch[0].shape), torch.cuda.get_device_name(fabric.device), milliseconds)
@@ -167,6 +171,7 @@ class _State:
             network.load_state_dict(weights)
         network = network.to(memory_format=layout)
         if tuning.compiled:
+            torch._dynamo.config.recompile_limit = COMPILATIONS
             torch._functorch.config.donated_buffer = False  # the framework goes back through a step's graph twice
             network.compile(mode=tuning.compiled)
         whole = objective(spec, network, teacher, tuning.fused_affinity)
@@ -199,7 +204,7 @@ class _State:
             loss = self.objective(group, inputs, target)
             fabric.backward(loss)
             if self.spec.clip:
-                fabric.clip_gradients(self.objective, optimizer, max_norm=self.spec.clip)
+                fabric.clip_gradients(self.objective, optimizer, max_norm=self.spec.clip, error_if_nonfinite=False)
             optimizer.step()
             if group == 0:
                 self.losses = self.losses + loss.detach()
@@ -247,9 +252,12 @@ class _State:
         write_csv(pd.DataFrame(self.log), folder / LOG)
 
     def load(self, path: Path) -> None:
-        with safe_open(path, "pt") as file:
-            numbers, self.log = (json.loads(file.metadata()[k]) for k in ("numbers", "log"))
-            tensors = {k: file.get_tensor(k) for k in file.keys()}
+        try:
+            with safe_open(path, "pt") as file:
+                numbers, self.log = (json.loads(file.metadata()[k]) for k in ("numbers", "log"))
+                tensors = {k: file.get_tensor(k) for k in file.keys()}
+        except SafetensorError as error:
+            raise DataError(f"{path}: damaged ({error}): remove it to train the run from the start.") from None
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -296,4 +304,5 @@ def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardwa
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     scratch = path.with_suffix(".writing")  # one process at a time writes a run; what a killed one left is written over
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, scratch, metadata)
+    scratch.chmod(0o666 & ~UMASK)  # safetensors lets nobody else read
     os.replace(scratch, path)

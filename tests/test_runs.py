@@ -47,6 +47,35 @@ def test_a_finished_run_is_loaded_without_opening_data(settings, finished, monke
     assert (again[0].folder / WEIGHTS).stat().st_mtime_ns == before
 
 
+def test_scores_are_kept_while_the_others_are_computed(settings, finished, monkeypatch):
+    one, pairs, calls = finished[1], open_data("rooms").tests["motorcycle"], []
+    whole, before = runs.scores, one.scores()
+    runs.write_csv(before[before.test_set != "motorcycle"], one.folder / runs.SCORES)
+
+    def killed(network, spec, rest):
+        calls.append(len(rest))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(network, spec, rest)
+
+    monkeypatch.setattr(runs, "PART", 2)
+    monkeypatch.setattr(runs, "scores", killed)
+    with pytest.raises(KeyboardInterrupt):
+        one.score(pairs)
+    assert calls == [2, 1] and (one.scores().test_set == "motorcycle").sum() == 2
+    assert len(one.score(pairs)) == 3 and calls == [2, 1, 1]
+    runs.write_csv(before, one.folder / runs.SCORES)
+
+
+def test_a_gpu_that_was_not_used_is_not_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.provenance, "environment", lambda: {"gpu": "H100"})
+    one, data = runs.Run(tmp_path, study.student(profiles.load("smoke"))), open_data("rooms")
+    one.folder.mkdir()
+    for device, gpu in (("cpu", ""), ("cuda", "H100")):
+        one.write_provenance(data, {"device": device})
+        assert one.provenance()["gpu"] == gpu
+
+
 def test_only_missing_images_are_scored(settings, finished, monkeypatch):
     one, pairs = finished[1], next(iter(open_data("rooms").tests.values()))
     known, computed = one.scores(), []

@@ -41,6 +41,7 @@ def test_a_specification_survives_its_file(tmp_path):
 @pytest.mark.parametrize("changes, message", [
     ({"features": "all"}, "use one of"), ({"precision": "16-mixed"}, "use one of '32-true', 'bf16-mixed'"),
     ({"features": "outputs"}, "go together"), ({"steps": 0}, "at least 1"),
+    ({"crop": -4}, "at least 0"), ({"train_scenes": -9}, "at least 0"), ({"schedule": "step"}, "decay_steps"),
     ({"target": "native"}, "super_resolution"), ({"seed": 1.5}, "must be int"), ({"optimizer": "lion"}, "adam"),
 ])
 def test_a_wrong_specification_is_refused(changes, message):

@@ -19,6 +19,7 @@ from torch import nn
 
 from dehazelib import distributed, networks, training
 from dehazelib.bench import memory
+from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Data, Pair, Pairs
 from dehazelib.data.stream import Shard
 from dehazelib.evaluation import mean_psnr
@@ -217,6 +218,24 @@ def test_the_accelerator_names_the_device_of_scoring(monkeypatch, gpu):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     devices = {name: Hardware(name).device.type for name in ("auto", "cpu", "cuda", "mps")}
     assert devices == {"auto": "cuda" if gpu else "cpu", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}
+
+
+def test_weights_can_be_read_by_whom_the_umask_lets_read_new_files(tmp_path):
+    folder = trained(TINY, tmp_path / "run")
+    assert (folder / WEIGHTS).stat().st_mode == (folder / LOG).stat().st_mode
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"")
+    with pytest.raises(DataError, match="checkpoint.safetensors: damaged .* remove it to train the run from the start"):
+        train(TINY, tiny_data(), tmp_path / "run")
+
+
+def test_an_unlike_number_in_a_clipped_gradient_is_told_as_divergence(tmp_path):
+    spec = TINY.replace(lr=1e30, steps=6, validations=2, clip=1.0)
+    with pytest.raises(FloatingPointError, match="lower lr or set clip"):
+        trained(spec, tmp_path / "run")
 
 
 @pytest.mark.parametrize("given, seconds", [(None, 30), ("", 30), ("0", 0), ("2.5", 2.5)])

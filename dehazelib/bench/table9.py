@@ -1,5 +1,7 @@
 """Table 9: parameters, file size, GFLOPs, latency and memory of each network on this machine: rows of compute.csv."""
 
+import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,18 +40,33 @@ def measure(names: list[str], size: tuple[int, int] = SIZE, seconds: float = 10.
              for name in names}
     parts = []
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-        runs = {name: forward(built[name], image_size(name, size), device) for name in names}
+        runs = _working({name: forward(built[name], image_size(name, size), device) for name in names}, device)
         with freed_memory_kept():
             rows = timing.compare(runs, seconds=seconds, device=device)
         latency = rows.groupby("method").ms.agg(latency_ms="median", latency_ms_low="min", latency_ms_high="max",
                                                 repeats="size")
         if device == "cpu":
-            needed = memory.in_fresh_processes(forward_mb, [(name, image_size(name, size)) for name in names])
+            needed = memory.in_fresh_processes(forward_mb, [(name, image_size(name, size)) for name in runs])
         else:
             needed = [memory.extra_mb(run, device) for run in runs.values()]
         parts += [facts[name] | latency.loc[name].to_dict() | {"peak_memory_mb": mb} | _machine(device)
-                  | dict(zip(("height", "width"), image_size(name, size))) for name, mb in zip(names, needed)]
+                  | dict(zip(("height", "width"), image_size(name, size))) for name, mb in zip(runs, needed)]
     return pd.DataFrame(parts).astype({"repeats": int})
+
+
+def _working(runs: dict[str, Callable], device: str) -> dict[str, Callable]:
+    """Returns those that run on the device, on a GPU after one call each; of the others a line says why not."""
+    if device == "cpu":
+        return runs
+    working = {}
+    for name, run in runs.items():
+        try:
+            run()
+        except RuntimeError as error:
+            print(f"{name} is left out on {device}: {str(error).splitlines()[0]}", file=sys.stderr)
+        else:
+            working[name] = run
+    return working
 
 
 def obtain(names: list[str], file: Path) -> pd.DataFrame:

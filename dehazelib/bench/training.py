@@ -161,6 +161,8 @@ def profile(run: Callable, device: torch.device, steps: int = 1) -> str:
     with torch.profiler.profile(activities=activities) as recorded:
         elapsed = timing.milliseconds(lambda: [run() for _ in range(steps)], device.type)
     averages = recorded.key_averages()
+    if device.type == "cuda":  # operations on the CPU carry the times of their kernels, too
+        averages = [event for event in averages if event.device_type == torch.autograd.DeviceType.CUDA]
     name = f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total"
     times = pd.Series({event.key: getattr(event, name) / 1e3 for event in averages}).sort_values(ascending=False)
     share = (times / times.sum()).head(12)

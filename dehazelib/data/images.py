@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 RESIDE_SIZE = (460, 620)  # height, width of every hazy image of RESIDE's indoor sets
@@ -32,8 +32,11 @@ def read_rgb(path: Path | str) -> np.ndarray:
 def deep(image: Image.Image) -> bool:
     """Returns whether an image, opened and not yet decoded, has more than 8 bits a channel: Pillow would cut colours
     to 8."""
-    return image.mode.startswith(("I", "F")) or any(
-        re.search(";16[BLN]", str(tile.args)) for tile in getattr(image, "tile", ()))  # images made in memory lack it
+    tiles = getattr(image, "tile", ())  # images made in memory lack it
+    return (image.mode.startswith(("I", "F"))
+            or any(re.search(";16[BLN]", str(tile.args)) for tile in tiles)
+            or image.format == "TIFF" and max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))) > 8
+            or image.format == "PPM" and any(isinstance(tile.args, tuple) and tile.args[-1] > 255 for tile in tiles))
 
 
 def read_depth_png(path: Path | str) -> np.ndarray:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dehazelib import haze, paths
 from dehazelib.data import check, nyu, reside, rooms
+from dehazelib.data.images import RESIDE_SIZE
 from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
 from dehazelib.files import held
 
@@ -67,13 +68,14 @@ class Pairs:
 
     clear(scene) and depth(scene) return uint8 (H, W, 3) and the depth over its own maximum, (H, W); hazy(file) reads an
     existing hazy image, uint8 (H, W, 3). Haze made here is rounded to 8 bits, as an image file would hold it. frames
-    holds the scenes decoded, where clear and depth come from arrays.
+    holds the scenes decoded, where clear and depth come from arrays. size: (H, W) of all images, where it is known.
     """
 
     def __init__(self, name: str, pairs: list[Pair], clear: Callable, depth: Callable | None = None,
-                 hazy: Callable | None = None, frames: Frames | None = None):
+                 hazy: Callable | None = None, frames: Frames | None = None, size: tuple[int, int] | None = None):
         self.name, self.pairs = name, pairs
         self.clear, self.depth, self.hazy, self.frames = clear, depth, hazy, frames
+        self.size = frames.images.shape[1:3] if frames else size
 
     @classmethod
     def of_frames(cls, name: str, pairs: list[Pair], frames: Frames) -> "Pairs":
@@ -81,7 +83,7 @@ class Pairs:
 
     def only(self, pairs: list[Pair]) -> "Pairs":
         """Returns the set with these pairs."""
-        return Pairs(self.name, pairs, self.clear, self.depth, self.hazy, self.frames)
+        return Pairs(self.name, pairs, self.clear, self.depth, self.hazy, self.frames, self.size)
 
     def reduced(self, factor: int) -> "Pairs":
         """Returns the set with all images and depths averaged over factor x factor pixels; 1 changes nothing."""
@@ -91,7 +93,7 @@ class Pairs:
             return Pairs.of_frames(self.name, self.pairs, self.frames.reduced(factor))
         readers = (self.clear, self.depth, self.hazy)
         small = [read and functools.partial(_read_averaged, read, factor) for read in readers]
-        return Pairs(self.name, self.pairs, *small)
+        return Pairs(self.name, self.pairs, *small, size=self.size and tuple(side // factor for side in self.size))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -102,7 +104,7 @@ class Pairs:
         Raises ValueError if rng is missing but needed, or the image is smaller than the window.
         """
         pair = self.pairs[index]
-        size = self.frames.images.shape[1:3] if self.frames else self.clear(pair.scene).shape[:2] if crop else ()
+        size = self.size or (self.clear(pair.scene).shape[:2] if crop else ())
         window = _window(size, crop, rng, pair.name)
         airlight, beta = pair.airlight, pair.beta
         if not (pair.file or beta):
@@ -218,7 +220,7 @@ def _real(root: Path) -> Data:
         validation = [_its_draw(k) for k in training.ids if k in held_out]
         name = "nyu"
     else:
-        reader = dict(clear=training.clear, hazy=training.hazy)
+        reader = dict(clear=training.clear, hazy=training.hazy, size=RESIDE_SIZE)
         every = [Pair(file, k, file=file) for k, file in training.pairs]
         train = [p for p in every if p.scene not in held_out | left_out]
         first = {p.scene: p for p in reversed(every) if p.scene in held_out}
@@ -307,6 +309,9 @@ def _read_averaged(read: Callable, factor: int, key) -> np.ndarray:
 def _averaged(image: np.ndarray, factor: int) -> np.ndarray:
     """Returns (H, W) or (H, W, C) averaged over factor x factor pixels, in its own type, without incomplete cells."""
     height, width = (side // factor for side in image.shape[:2])
+    if 0 in (height, width):
+        raise ValueError(f"Images of {image.shape[0]}x{image.shape[1]} pixels cannot be averaged over {factor}x{factor}:"
+                         " use a smaller reduce.")
     cells = image[: height * factor, : width * factor].reshape(height, factor, width, factor, *image.shape[2:])
     mean = cells.mean((1, 3), dtype=np.float32)
     return mean.round().astype(image.dtype) if image.dtype.kind == "u" else mean
