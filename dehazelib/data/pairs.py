@@ -310,8 +310,8 @@ def _averaged(image: np.ndarray, factor: int) -> np.ndarray:
     """Returns (H, W) or (H, W, C) averaged over factor x factor pixels, in its own type, without incomplete cells."""
     height, width = (side // factor for side in image.shape[:2])
     if 0 in (height, width):
-        raise ValueError(f"Images of {image.shape[0]}x{image.shape[1]} pixels cannot be averaged over {factor}x{factor}:"
-                         " use a smaller reduce.")
+        raise ValueError(f"Images of {image.shape[0]}x{image.shape[1]} pixels have no {factor}x{factor} to be averaged "
+                         "over: use a smaller reduce.")
     cells = image[: height * factor, : width * factor].reshape(height, factor, width, factor, *image.shape[2:])
     mean = cells.mean((1, 3), dtype=np.float32)
     return mean.round().astype(image.dtype) if image.dtype.kind == "u" else mean
