@@ -76,6 +76,33 @@ def test_other_networks_are_ranked_only_by_one_recipe_or_a_whole_training(tmp_pa
     assert row.verdict == expected and ("recipes that differ" in row.why) == (expected == "not tested here")
 
 
+@pytest.mark.parametrize("claim, a, b", [("gcanet_beats_student", "gcanet", "student"),
+                                         ("student_beats_lightweight", "student", "famed_net")])
+def test_other_networks_are_compared_with_the_student_at_their_budget_where_it_was_run(tmp_path, claim, a, b):
+    gain, budget = float(CLAIMS.set_index("id").value[claim]), {"gcanet": 10**7, "famed_net": 10**7}
+    own, other = "student-equal_budget", a if b == "student" else b
+    scores = score(a, BASE + gain) + score(b, BASE)
+    runs = [run(label, label, 1, seed, training_images=budget.get(label, 2 * 10**7))
+            for label in (a, b) for seed in (0, 1)]
+    row = decided(folder(tmp_path, scores=scores, runs=runs), claim)
+    assert row.verdict == "not tested here" and "different numbers of images" in row.why
+    scores += score(own, BASE + gain * (a == "student"))
+    runs += [run(own, "student", 1, seed, training_images=budget[other]) for seed in (0, 1)]
+    row = decided(folder(tmp_path, scores=scores, runs=runs), claim)
+    assert row.verdict == "reproduced" and own in row.source
+
+
+def test_why_gives_the_gain_of_the_longest_pair(tmp_path):
+    labels = {"framework-as_released": 0.0, "student": 0.0, "longest-framework": 0.3, "longest-student": 0.1}
+    scores = [row for label, gain in labels.items() for row in score(label, (BASE if "long" not in label else BASE[:1])
+                                                                     + gain)]
+    study = folder(tmp_path, scores=scores, runs=[run(label, "student", 1, training_images=5000.0) for label in labels])
+    assert "longest-framework less longest-student +0.200 [" in decided(study, "affinity_gain_db").why
+    assert "5,000 images each, over rooms, 3 images, 1 seed" in decided(study, "affinity_gain_db").why
+    short = folder(tmp_path / "short", scores=scores[:12])
+    assert "longest" not in decided(short, "affinity_gain_db").why
+
+
 @pytest.mark.parametrize("claim, a, b", UNSIZED)
 @pytest.mark.parametrize("gain, noise, expected", [
     (30.0, 0, "reproduced"), (-0.5, 0, "not reproduced"), (0.0, 0, "not tested here"), (0.05, 1, "not tested here")])
@@ -137,7 +164,7 @@ def test_a_small_cost_is_reproduced_if_it_is_at_most_the_printed_one(tmp_path, c
     assert decided(study, "dsc_costs_little_460").verdict == expected
 
 
-@pytest.mark.parametrize("psnr, expected", [(27.9, "reproduced"), (20.0, "not reproduced"), (35.0, "not reproduced")])
+@pytest.mark.parametrize("psnr, expected", [(27.9, "reproduced"), (20.0, "not reproduced"), (35.0, "reproduced")])
 def test_absolute_scores_are_tested_on_sots(tmp_path, psnr, expected):
     row = decided(folder(tmp_path, scores=score("student", [[psnr] * 3] * 2, "sots_indoor"),
                          runs=[run("student", "student", 96007)]), "student_psnr")
@@ -147,13 +174,46 @@ def test_absolute_scores_are_tested_on_sots(tmp_path, psnr, expected):
 
 @pytest.mark.parametrize("psnr, images, expected", [
     (20.0, 1500, "not tested here"), (20.0, 2_798_000, "not reproduced"), (27.9, 1500, "reproduced"),
-    (35.0, 1500, "not reproduced")])
+    (35.0, 1500, "reproduced")])
 def test_a_lower_score_after_fewer_images_than_the_papers_decides_nothing(tmp_path, psnr, images, expected):
     study = folder(tmp_path, scores=score("student", [[psnr] * 3] * 2, "sots_indoor"),
                    runs=[run("student", "student", 96007, training_images=images)])
     row = decided(study, "student_psnr")
     assert (row.verdict, row.ours) == (expected, pytest.approx(psnr))
     assert ("fewer images than the paper" in row.why) == (expected == "not tested here")
+
+
+@pytest.mark.parametrize("psnr, expected", [(19.1, "reproduced"), (19.7, "not reproduced"), (18.0, "not tested here")])
+def test_a_baseline_scores_a_number_where_our_own_networks_reach_it(tmp_path, psnr, expected):
+    study = folder(tmp_path, scores=score("aod_net", [[psnr] * 3] * 2, "sots_indoor"),
+                   runs=[run("aod_net", "aod_net", 1761, training_images=1500)])
+    assert decided(study, "aod_net_psnr").verdict == expected
+    reached = set(CLAIMS.id[CLAIMS.claim.str.contains(" reaches ")])
+    assert reached == {"framework_psnr", "framework_ssim", "student_psnr", "student_ssim", "mc_psnr_920"}
+
+
+@pytest.mark.parametrize("claim, a, b", [
+    ("mc_beats_fsrcnn_460", "mc_fsrcnn-native", "fsrcnn_x2-native"),
+    ("dsc_costs_little_920", "mc_fsrcnn-upsampled", "dsc_mc_fsrcnn-upsampled"),
+    ("batch_norm_hurts_460", "dsc_mc_fsrcnn-native", "dscbn_mc_fsrcnn-native"),
+    ("mc_beats_drn_920", "mc_fsrcnn-upsampled", "drn_s-upsampled")])
+def test_a_network_below_bicubic_resizing_says_nothing_of_the_size_of_a_difference(tmp_path, claim, a, b):
+    scores = score(a, BASE + float(CLAIMS.set_index("id").value[claim])) + score(b, BASE)
+    control = f"bicubic-{a.rpartition('-')[2]}"
+    row = decided(folder(tmp_path, scores=scores + score(control, BASE[:1] + 60)), claim)
+    assert row.verdict == "not tested here" and "too little trained" in row.why
+    assert "the direction is as printed, and its interval excludes zero; below bicubic resizing: " in row.why
+    row = decided(folder(tmp_path, scores=score(a, BASE - 1) + score(b, BASE) + score(control, BASE[:1] + 60)), claim)
+    assert "the direction is the other way round, and its interval excludes zero" in row.why
+    for more in ([], score(control, BASE[:1] - 10)):
+        row = decided(folder(tmp_path, scores=scores + more), claim)
+        assert row.verdict == "reproduced" and "below bicubic" not in row.why
+
+
+def test_a_network_that_enlarges_four_times_is_not_held_to_doubling(tmp_path):
+    a, b = score("mc_fsrcnn-upsampled", BASE + 7.91), score("drn_s-upsampled", BASE)
+    row = decided(folder(tmp_path, scores=a + b + score("bicubic-upsampled", BASE[:1] + 5)), "mc_beats_drn_920")
+    assert row.verdict == "reproduced" and "DRN-S enlarges four times" in row.why
 
 
 def test_absolute_scores_are_not_tested_on_embedded_rooms(tmp_path):
@@ -216,7 +276,11 @@ def test_a_comparison_of_distances_names_how_hard_each_pushes(tmp_path, other):
     study = folder(tmp_path, scores=score(labels[0], BASE) + score(labels[1], BASE), curves=curves)
     why = decided(study, f"l2_beats_{other}").why
     assert f"0.02 % of the gradient of {labels[0]} and 45 % of the gradient of {labels[1]}" in why
-    assert "at the printed w_FA" in why
+    assert f"w_FA in these runs, at which the distances push with very different strength: {labels[0]} unrec" in why
+    assert ("row" in why and "this study's choice" in why) == (other == "kl")
+    runs = [run(label, "student", 1, affinity_weight=weight) for label, weight in zip(labels, (0.021104, 0.25))]
+    why = decided(folder(study, runs=runs), f"l2_beats_{other}").why
+    assert f"{labels[0]} 0.0211 and {labels[1]} 0.25; the L2 norm's is the printed 0.25 rescaled" in why
     (study / "curves.csv").unlink()
     assert "an unrecorded part of the gradient" in decided(study, f"l2_beats_{other}").why
 
