@@ -1,8 +1,9 @@
 """What a claim is decided by: a measurement, the rule that compares it with the printed number, and how to get one.
 
-A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py and
-claims_cost.py hold them. Every rule takes the measurement and the claim and answers True, False or None: undecided.
-Its docstring is what readers see; that of a rule which never decides begins with "none" and says why.
+A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py,
+claims_cost.py and claims_printed.py hold them. Every rule takes the measurement and the claim and answers True, False
+or None: undecided. Its docstring is what readers see; that of a rule which never decides begins with "none" and says
+why.
 """
 
 import functools
@@ -24,6 +25,7 @@ ABOUT = 0.25  # largest relative gap to a number that the paper calls "about"
 NEAR = 0.1  # largest relative gap of a file's size, which depends on who writes it
 CLOSE = {"dB": 0.5, "ssim": 0.01, "percent": 0.1}  # largest gap; percent: percentage points of a ratio
 PAPER_GPU = "3080 Ti"
+RECONSTRUCTED = ("lsid_fcnn",)  # networks without a public source, rebuilt from their parameter count
 RECIPE = {"lr", "clip", "schedule", "augment", "optimizer"}  # options that decide how fast a network learns
 
 

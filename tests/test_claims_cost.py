@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from dehazelib import networks, paths
-from dehazelib.claims_cost import FIRST_CHANNELS, SEPARABLE, normalised_twice
+from dehazelib.claims_cost import BRANCHES, FIRST_CHANNELS, PER_COLOUR, SEPARABLE, normalised_twice
 from made_studies import compute, decided, folder, run
 
 
@@ -92,6 +92,51 @@ def test_the_weight_files_size_may_differ_by_a_tenth(tmp_path, size, expected):
     row = decided(folder(tmp_path, compute=rows), "framework_size_mb")
     assert row.verdict == expected
     assert "as safetensors 0.5; 0.467 MB are the 122,458 numbers, four bytes each" in row.why
+
+
+@pytest.mark.parametrize("count, expected", [(38427, "reproduced"), (38400, "not reproduced")])
+def test_three_branches_have_three_times_the_parameters_of_one_but_not_of_fsrcnn(tmp_path, count, expected):
+    runs = [run("mc_fsrcnn-native", "mc_fsrcnn", count), run("fsrcnn_x2-native", "fsrcnn_x2", 24683)]
+    row = decided(folder(tmp_path, runs=runs), "n_times_parameters")
+    assert row.verdict == expected and f"{count:,} / 12,809 of one branch" in row.why and "1.56 times" in row.why
+
+
+def test_what_a_branch_needs_for_its_colour_is_the_networks():
+    branch = networks.parameters(networks.build("mc_fsrcnn").branches["r"])
+    assert networks.count("fsrcnn_x2") - (BRANCHES - 1) * PER_COLOUR == branch
+    assert networks.count("mc_fsrcnn") == BRANCHES * branch
+
+
+def test_the_listed_parameters_of_table_5_are_counted_in_the_printed_unit(tmp_path):
+    theirs = pd.read_csv(paths.PUBLISHED / "table5.csv").query("key not in ('student', 'full_framework')")
+    rows = [compute(row.key, "deployed", 1e6 * row.parameters_millions) for row in theirs.itertuples()]
+    assert decided(folder(tmp_path, compute=rows), "baseline_parameters").verdict == "reproduced"
+    assert decided(folder(tmp_path, compute=rows[1:]), "baseline_parameters").verdict == "not tested here"
+    rows[0]["parameters"] += 9  # 1,769 of 0.00176 million
+    assert decided(folder(tmp_path, compute=rows), "baseline_parameters").verdict == "reproduced"
+    rows[0]["parameters"] += 9
+    row = decided(folder(tmp_path, compute=rows[:9]), "baseline_parameters")
+    assert row.verdict == "not reproduced" and "off: AOD-Net by +1.8e-05 million (+1 %)" in row.why
+    assert "8 of 15 networks, reconstructions left out; 7 agree" in row.why
+
+
+@pytest.mark.parametrize("times, expected", [(1.09, "reproduced"), (1.11, "not reproduced"), (0.89, "not reproduced")])
+def test_every_listed_file_size_may_differ_by_a_tenth(tmp_path, times, expected):
+    theirs = pd.read_csv(paths.PUBLISHED / "table9.csv").query("key != 'full_framework'")
+    rows = [compute(row.key, "deployed", 1, size_torch_mb=row.size_mb) for row in theirs.itertuples()]
+    rows[-1]["size_torch_mb"] *= times
+    row = decided(folder(tmp_path, compute=rows), "baseline_sizes")
+    assert (row.verdict, row.ours) == (expected, pytest.approx(100 * abs(times - 1)))
+    assert f"Cycle-Dehaze {100 * (times - 1):+.2g}" in row.why
+    assert decided(folder(tmp_path, compute=rows[:-1]), "baseline_sizes").verdict == "not tested here"
+
+
+@pytest.mark.parametrize("gflops, expected", [(3.5, "reproduced"), (5.4, "not reproduced")])
+def test_separable_convolutions_must_cost_less_in_both_conventions(tmp_path, gflops, expected):
+    rows = [compute("mc_fsrcnn", "deployed", 1, gflops=5.0, gflops_profiler=3.4),
+            compute("dsc_mc_fsrcnn", "deployed", 1, gflops=gflops, gflops_profiler=1.7)]
+    row = decided(folder(tmp_path, compute=rows), "dsc_cheaper")
+    assert (row.verdict, row.ours) == (expected, pytest.approx(100 * (1 - gflops / 5))) and "1.700, 50 %" in row.why
 
 
 @pytest.mark.parametrize("gflops, expected", [(53.69, "reproduced"), (70.0, "not reproduced")])
