@@ -33,8 +33,8 @@ def headline_joint(study: Measured, claim: pd.Series) -> Measurement:
     table = headline_matches()
     both = int((table.gained & table.sized).sum())
     kinds = {"about that many times as large": table.sized,
-             "beaten by as much, but smaller": table.gained & ~table.sized & ~table.larger,
-             "beaten by as much, but larger still": table.gained & table.larger}
+             "beaten by as much, but larger still": table.gained & table.larger,
+             "beaten by as much, but smaller": table.gained & ~table.sized & ~table.larger}
     why = f"of {len(table)} networks, as printed, " + "; ".join(
         f"{kind}: {_gains(table[rows])}" for kind, rows in kinds.items())
     return Measurement(both, _source(5), why, decided(
@@ -121,8 +121,8 @@ def _options(recipe: dict) -> str:
 def student_resolutions(study: Measured, claim: pd.Series) -> Measurement:
     """By construction; tests/test_claims_printed.py holds GROUP_REDUCTIONS against the network."""
     count = len(set(GROUP_REDUCTIONS))
-    why = (f"by construction: how many in the feature maps of the student's {len(GROUP_REDUCTIONS)} groups, of one "
-           f"over {', '.join(map(str, GROUP_REDUCTIONS))} of the image's height and width")
+    why = (f"by construction: the feature maps of the student's {len(GROUP_REDUCTIONS)} groups have the image's height "
+           f"and width over {', '.join(map(str, GROUP_REDUCTIONS))}")
     return Measurement(count, "dehazelib/networks/student.py", why, decided(
         count > 1, "the groups' feature maps have more than one resolution"))
 

@@ -294,11 +294,11 @@ def _counts(claims: pd.DataFrame) -> str:
     parts = []
     for name in verdict.VERDICTS.values():
         rows = claims.verdict == name
-        shared = int((rows & same).sum())
+        shared, own = int((rows & same).sum()), int((rows & printed).sum())
         parts.append(f"{rows.sum()} are {name} ({(rows & trained).sum()} on scores"
                      + f", of which {shared} are one gain in {shared} units" * (shared > 1)
                      + f"; {(rows & ~trained & ~printed).sum()} on size, computing and data"
-                     + f"; {(rows & printed).sum()} on the paper's own tables and code)")
+                     + f"; {own} on the paper's own tables and code" * (own > 0) + ")")
     return ", ".join(parts)
 
 

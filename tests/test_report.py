@@ -131,7 +131,7 @@ def test_the_counts_tell_scores_from_other_rows_and_from_the_papers_own_tables()
     assert report._counts(claims) == (
         f"3 are reproduced (1 on scores; 1 on size, computing and data; 1 {own}, "
         f"1 are not reproduced (0 on scores; 0 on size, computing and data; 1 {own}, "
-        f"1 are not tested here (0 on scores; 1 on size, computing and data; 0 {own}")
+        "1 are not tested here (0 on scores; 1 on size, computing and data)")
 
 
 def test_the_budget_follows_the_rows(make):
