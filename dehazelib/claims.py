@@ -1,8 +1,9 @@
 """What a claim is decided by: a measurement, the rule that compares it with the printed number, and how to get one.
 
-A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py and
-claims_cost.py hold them. Every rule takes the measurement and the claim and answers True, False or None: undecided.
-Its docstring is what readers see; that of a rule which never decides begins with "none" and says why.
+A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py,
+claims_cost.py and claims_printed.py hold them. Every rule takes the measurement and the claim and answers True, False
+or None: undecided. Its docstring is what readers see; that of a rule which never decides begins with "none" and says
+why.
 """
 
 import functools
@@ -21,8 +22,10 @@ from dehazelib.measured import READINGS, Measured, published
 MARGIN_DB = 0.1  # a difference in PSNR of no practical importance
 SIZE = 0.5, 2.0  # times the printed size: what a measured difference must be compatible with
 ABOUT = 0.25  # largest relative gap to a number that the paper calls "about"
-CLOSE = {"dB": 0.5, "ssim": 0.01, "MB": 0.05, "percent": 0.1}  # largest gap; percent: percentage points of a ratio
+NEAR = 0.1  # largest relative gap of a file's size, which depends on who writes it
+CLOSE = {"dB": 0.5, "ssim": 0.01, "percent": 0.1}  # largest gap; percent: percentage points of a ratio
 PAPER_GPU = "3080 Ti"
+RECONSTRUCTED = ("lsid_fcnn",)  # networks without a public source, rebuilt from their parameter count
 RECIPE = {"lr", "clip", "schedule", "augment", "optimizer"}  # options that decide how fast a network learns
 
 
@@ -58,6 +61,11 @@ def exactly(m: Measurement, claim: pd.Series) -> bool:
 def about(m: Measurement, claim: pd.Series) -> bool:
     """within 25 % of the paper's number"""
     return abs(m.value / float(claim.value) - 1) <= ABOUT
+
+
+def near(m: Measurement, claim: pd.Series) -> bool:
+    """within 10 % of the paper's number"""
+    return abs(m.value / float(claim.value) - 1) <= NEAR
 
 
 def above_zero(m: Measurement, claim: pd.Series) -> bool | None:
@@ -110,6 +118,19 @@ def fewer_images(m: Measurement, claim: pd.Series) -> None:
     """none, a lower score after training on fewer images than the paper did contradicts nothing"""
 
 
+def undertrained(m: Measurement, claim: pd.Series) -> None:
+    """none, a network that scores below bicubic resizing is too little trained for the size of a difference to mean
+    anything"""
+
+
+def undecidable(text: str) -> Callable[[Measurement, pd.Series], None]:
+    """Returns the rule that decides nothing, for the reason `text`."""
+    def rule(m: Measurement, claim: pd.Series) -> None:
+        return None
+    rule.__doc__ = f"none, {text}"
+    return rule
+
+
 def decided(holds: bool, text: str) -> Callable[[Measurement, pd.Series], bool]:
     """Returns the rule described by `text`, already applied to the rows by the measuring function."""
     def rule(m: Measurement, claim: pd.Series) -> bool:
@@ -147,6 +168,14 @@ def close(unit: str) -> Callable[[Measurement, pd.Series], bool]:
     def rule(m: Measurement, claim: pd.Series) -> bool:
         return abs(m.value - float(claim.value)) <= CLOSE[unit]
     rule.__doc__ = f"within {CLOSE[unit]} {unit} of the paper's number"
+    return rule
+
+
+def at_least(unit: str) -> Callable[[Measurement, pd.Series], bool]:
+    """Returns the rule for a number that is reached: a higher one reaches it, too."""
+    def rule(m: Measurement, claim: pd.Series) -> bool:
+        return m.value >= float(claim.value) - CLOSE[unit]
+    rule.__doc__ = f"at least the paper's number less {CLOSE[unit]} {unit}"
     return rule
 
 

@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from dehazelib import model_card, paths, speed, tables, verdict
 from dehazelib.claims import published_images
+from dehazelib.claims_printed import PRINTED
 from dehazelib.claims_quality import QUALITY, SAME_RUNS, gradient_share
 from dehazelib.files import write_text
 from dehazelib.measured import Measured, published
@@ -24,7 +25,7 @@ CLAIM = ["claim", "theirs", "ours [95 % interval]", "verdict", "rests on"]
 GROUP = ["task", "runs", "seeds", "training images each", "minutes", "labels"]
 UNITS = {"dB": " dB", "gflops": " GFLOPs", "ms": " ms", "MB": " MB", "percent": " %", "ratio": " times",
          "parameters": " parameters", "images": " images"}
-DIGITS = {"": 2, "dB": 2, "ssim": 4, "gflops": 3, "MB": 3, "parameters": 0, "images": 0}  # others 1
+DIGITS = {"": 2, "dB": 2, "ssim": 4, "gflops": 3, "MB": 3, "parameters": 0, "images": 0, "count": 0}  # others 1
 TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
             "nyu": "NYU Depth v2 with haze made by RESIDE's recipe, not the original ITS files"}
 TEST = {"rooms": "images of the embedded rooms", "sots_indoor": "of the 500 SOTS-indoor pairs"}
@@ -290,15 +291,18 @@ def _check(study: Measured) -> str:
 
 
 def _counts(claims: pd.DataFrame) -> str:
-    """Returns how many claims have each verdict, and how many of those rest on scores of trained networks."""
+    """Returns how many claims have each verdict, and of those how many rest on scores of trained networks, how many on
+    other rows, and how many on what the paper itself prints and releases."""
     trained, same = claims.quantity.isin(QUALITY), claims.why.str.contains(SAME_RUNS, regex=False)
+    printed = claims.quantity.isin(PRINTED)
     parts = []
     for name in verdict.VERDICTS.values():
         rows = claims.verdict == name
-        shared = int((rows & same).sum())
+        shared, own = int((rows & same).sum()), int((rows & printed).sum())
         parts.append(f"{rows.sum()} are {name} ({(rows & trained).sum()} on scores"
                      + f", of which {shared} are one gain in {shared} units" * (shared > 1)
-                     + f"; {(rows & ~trained).sum()} on size, computing and data)")
+                     + f"; {(rows & ~trained & ~printed).sum()} on size, computing and data"
+                     + f"; {own} on the paper's own tables and code" * (own > 0) + ")")
     return ", ".join(parts)
 
 

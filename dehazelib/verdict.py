@@ -7,13 +7,14 @@ import pandas as pd
 
 from dehazelib.claims import Measurement, NotTested, ruling
 from dehazelib.claims_cost import COST
+from dehazelib.claims_printed import PRINTED
 from dehazelib.claims_quality import QUALITY
 from dehazelib.measured import Measured, published
 from dehazelib.tables import write_files
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested here"
 VERDICTS = {True: REPRODUCED, False: NOT_REPRODUCED, None: NOT_TESTED}
-QUANTITIES = QUALITY | COST  # name of a quantity -> function (study, claim) -> Measurement
+QUANTITIES = QUALITY | COST | PRINTED  # name of a quantity -> function (study, claim) -> Measurement
 COLUMNS = ["id", "where", "claim", "quantity", "value", "unit", "ours", "low", "high", "verdict", "why", "source"]
 
 
@@ -31,7 +32,7 @@ def verdicts(folder: Path) -> pd.DataFrame:
 def verdict(study: Measured, claim: pd.Series) -> dict:
     """Returns one row of `verdicts`. A claim whose rows are absent is not tested, and `why` says what is absent."""
     if claim.quantity not in QUANTITIES:
-        raise ValueError(f"claims.csv: nothing measures {claim.quantity} of {claim.id}; add it to QUALITY or COST.")
+        raise ValueError(f"claims.csv: nothing measures {claim.quantity} of {claim.id}; add it to QUANTITIES.")
     row = {name: claim[name] for name in COLUMNS[:6]} | {"value": float(claim.value) if claim.value else np.nan}
     try:
         m: Measurement = QUANTITIES[claim.quantity](study, claim)

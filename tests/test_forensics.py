@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dehazelib import forensics
+from dehazelib import compute, forensics, networks
+from dehazelib.claims_cost import normalised_twice
 from dehazelib.data.pairs import Pair, Pairs
 
 
@@ -26,6 +27,18 @@ def computed(table):
 def test_every_row_of_table_9_follows_from_the_profiler_to_the_printed_digit():
     table = forensics.table9_method()
     assert len(table) == 8 and (table.agrees == "yes").all()
+    how = table.set_index("finding").how
+    assert how["Cycle-Dehaze: GFLOPs"].endswith("of the same graph 332.745, of the network that dehazes 305.114")
+    assert how["DeHazeNet: GFLOPs"].endswith("of the same graph 4.589, of the network that dehazes 4.700")
+    assert how["AOD-Net: GFLOPs"].endswith("of the same graph 0.996")
+
+
+def test_the_true_count_of_cycle_dehaze_has_both_of_its_parts():
+    image = torch.rand(1, 3, 460, 620, device="meta")
+    with torch.device("meta"):
+        whole = networks.build("cycle_dehaze").eval()
+    parts = sum(compute.true_gflops(part, image) for part in (whole.generator, whole.discriminator))
+    assert forensics._true_gflops("cycle_dehaze") == pytest.approx(parts)
 
 
 def test_ours_in_table_9_is_the_training_graph_and_not_what_is_deployed():
@@ -48,8 +61,10 @@ def test_cycle_dehaze_of_the_tables_includes_its_discriminator():
 
 
 def test_bilinear_interpolation_is_exact_on_the_upsampled_target_only():
-    native, upsampled = forensics.bilinear_target(pairs(32, 40)).computed
+    table = forensics.bilinear_target(pairs(32, 40))
+    native, upsampled = table.computed
     assert 5 < native < 60 and upsampled == np.inf
+    assert table.printed.tolist() == ["", "MC-FSRCNN 67.18"] and "other images than the paper's" in table.how[0]
 
 
 def test_the_gradient_share_equals_that_of_the_literal_form():
@@ -95,14 +110,21 @@ def test_the_literal_form_loses_digits_in_32_bits_and_the_other_does_not():
 
 def test_headline_numbers_follow_from_the_printed_cells():
     table = forensics.headline_arithmetic()
-    assert table.computed.round(2).tolist() == [15.05, 3.63, 23.53]
-    assert table.agrees.tolist() == ["yes", "yes", ""]
+    assert table.computed.round(2).tolist() == [15.05, 3.63, 23.53, 0]
+    assert table.agrees.tolist() == ["yes", "yes", "", ""]
+    assert table.how[3] == "so large within 25 %, as printed: FFA-Net, -0.1 %"
 
 
 def test_cells_that_contradict_the_networks_or_one_another():
     found = forensics.inconsistencies().set_index("finding")
-    assert found.computed.round(3).tolist() == [37.911, 28.179, 0, 4.804, 27.76, 0.75]
-    assert found.agrees.tolist() == ["no", "no", "", "yes", "", "no"]
+    assert found.computed.round(3).tolist() == [37.911, 28.179, 29.571, 4.804, 1, 0, 27.76, 0.75]
+    assert found.agrees.tolist() == ["no", "no", "yes", "yes", "", "", "", "no"]
+    assert "460 x 620, 460 x 620, 460 x 620" in found.how.iloc[4]
+    assert "the highest SSIM is that of 0.25; " in found.how.iloc[-1]
+
+
+def test_normalising_twice_adds_what_the_verdict_says():
+    assert forensics._normalised_twice() == normalised_twice()
 
 
 @pytest.mark.parametrize("printed, value, agrees", [

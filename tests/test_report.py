@@ -123,6 +123,17 @@ def test_the_block_counts_all_claims_and_shows_the_headlines(make):
     assert f"{counts['not tested here']} are not tested here (" in text
 
 
+def test_the_counts_tell_scores_from_other_rows_and_from_the_papers_own_tables():
+    claims = pd.DataFrame([("psnr_student", verdict.REPRODUCED), ("parameters_student", verdict.REPRODUCED),
+                           ("rank_full_framework", verdict.REPRODUCED), ("rank_full_framework", verdict.NOT_REPRODUCED),
+                           ("gflops_baselines", verdict.NOT_TESTED)], columns=["quantity", "verdict"]).assign(why="")
+    own = "on the paper's own tables and code)"
+    assert report._counts(claims) == (
+        f"3 are reproduced (1 on scores; 1 on size, computing and data; 1 {own}, "
+        f"1 are not reproduced (0 on scores; 0 on size, computing and data; 1 {own}, "
+        "1 are not tested here (0 on scores; 1 on size, computing and data)")
+
+
 def test_the_budget_follows_the_rows(make):
     line = point(report.block(make()), "Budget")
     assert "1,500 whole images, averaged over 4 x 4 pixels: 0.054 % of the published recipe's 2,798,000 images" in line
