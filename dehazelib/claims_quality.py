@@ -37,6 +37,7 @@ from dehazelib.claims import (
     undecided,
     undertrained,
 )
+from dehazelib.claims_printed import printed_before
 from dehazelib.measured import READINGS, Measured, published
 from dehazelib.statistics import equivalence, mean_interval
 from dehazelib.study import LONGEST, PAPER_WEIGHT
@@ -293,12 +294,19 @@ def baselines_retrained(study: Measured, claim: pd.Series) -> Measurement:
     value, low, high = mean_interval(gaps)
     worst = run.model.iloc[int(np.abs(gaps).argmax())]
     why = (f"mean over {len(run)} of {len(table)} baselines; furthest off is {worst} with "
-           f"{gaps[np.abs(gaps).argmax()]:+.2f}; {budget(study, *run.key)}")
+           f"{gaps[np.abs(gaps).argmax()]:+.2f}; {_printed_before()}; {budget(study, *run.key)}")
     near = bool((np.abs(gaps) <= CLOSE["dB"]).all())
     rule = decided(near, f"every baseline within {CLOSE['dB']} dB") if len(run) == len(table) else undecided
     if any(falls_short(study, key, gap, "dB") for key, gap in zip(run.key, gaps)):
         rule = fewer_images
     return Measurement(value, scored(study, *run.key), why, rule, low, high)
+
+
+def _printed_before() -> str:
+    table = printed_before()
+    same = ", ".join(f"{row.model} {row.psnr} / {row.ssim}" for row in table[table.alike].itertuples())
+    return (f"of {len(table)} networks whose scores stood in {' and '.join(table.source.unique())}, "
+            f"{table.alike.sum()} have the same ones here{f' ({same})' if same else ''}")
 
 
 def reconstructed(study: Measured, claim: pd.Series, label: str) -> Measurement:

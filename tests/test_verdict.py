@@ -19,7 +19,8 @@ def test_every_claim_has_exactly_one_verdict_and_without_rows_none_is_tested(tmp
     rows = ~table.quantity.isin(PRINTED)
     assert set(table.verdict[rows]) == {verdict.NOT_TESTED}
     assert table.ours[rows].isna().all() and (table.why != "").all()
-    assert verdict.summary(tmp_path)["not tested here"] == rows.sum() == len(CLAIMS) - len(PRINTED)
+    assert rows.sum() == len(CLAIMS) - len(PRINTED)
+    assert verdict.summary(tmp_path)["not tested here"] == rows.sum() + 1  # whether inference is cheap
 
 
 def test_every_quantity_is_measured_and_nothing_else_is():
