@@ -286,8 +286,8 @@ def _check(study: Measured) -> str:
     profile, real = name.removesuffix("-nyu").removesuffix("-its"), " DATA=/folder" * (study.main != "rooms")
     return (f"**Check it.** `dehazelib report --profile {name}` makes this block and all tables from the rows in "
             f"[results/{name}](results/{name}); `pytest tests/test_committed.py` compares them with what is committed; "
-            f"`make study PROFILE={profile}{real}` loads these runs, and trains and scores again those whose folder "
-            "you remove (of a longest run, all phases).")
+            f"`make study PROFILE={profile}{real}` loads these runs; from the very same files it also trains and "
+            "scores again those whose folder you remove (of a longest run, all phases, whose weights are not kept).")
 
 
 def _counts(claims: pd.DataFrame) -> str:
