@@ -98,12 +98,12 @@ def dehazed(rows: list[tuple[str, list[np.ndarray]]], captions: list[list[str]],
     return image_grid(rows, titles, [*captions, [""] * len(names)], title)
 
 
-def dataset(examples: list[dict], depth_unit: str = "m") -> Figure:
+def dataset(examples: list[dict], depth_unit: str = "m", title: str = "") -> Figure:
     """Returns Fig. 5, how hazy images are made: clear, depth, transmission, then one column per hazy image.
 
     examples: dicts with "clear" (H, W, 3), "depth" (H, W) in depth_unit, "transmission" (H, W) of the first
       hazy image, and "hazy": a list of (image (H, W, 3), airlight A, scattering coefficient beta). A "name"
-      stands at the left. Raises ValueError naming what an example lacks.
+      stands at the left. title: above all. Raises ValueError naming what an example lacks.
     """
     keys = ("clear", "depth", "transmission", "hazy")
     for i, example in enumerate(examples):
@@ -117,7 +117,7 @@ def dataset(examples: list[dict], depth_unit: str = "m") -> Figure:
                          f"{transmission.min():.2f} to {transmission.max():.2f} (β = {hazy[0][2]:.2f})",
                          *(f"A = {airlight:.2f}, β = {beta:.2f}" for _, airlight, beta in hazy)])
     titles = ["clear", "depth", "transmission", *["hazy"] * max((len(row[1]) - 3 for row in rows), default=0)]
-    return image_grid(rows, titles, captions)
+    return image_grid(rows, titles, captions, title)
 
 
 def error_overlay(low: np.ndarray, output: np.ndarray, target: np.ndarray, title: str) -> Figure:
