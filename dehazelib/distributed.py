@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -17,14 +18,15 @@ from torch import Tensor
 from dehazelib.spec import Spec
 
 
-def launch(cabinet: Path, spec: Spec, data: str, hardware) -> None:
+def launch(cabinet: Path, spec: Spec, data: str, hardware, lock: IO | None = None) -> None:
     """Trains a run of a cabinet in hardware.processes processes. Raises RuntimeError if they fail.
 
     Started by srun or torchrun (one process per device), each process joins the others; else it starts them.
+    lock: the run's, as `held` gives it, so that it is held for as long as they train, even without this process.
     """
     descriptions = [json.dumps(dataclasses.asdict(one)) for one in (spec, hardware)]
     command = [sys.executable, "-m", "dehazelib.distributed", str(cabinet), data, *descriptions]
-    if (status := subprocess.run(command).returncode) != 0:
+    if (status := subprocess.run(command, pass_fds=[lock.fileno()] if lock else []).returncode) != 0:
         raise RuntimeError(f"{spec.id}: training in {hardware.processes} processes ended with status {status}.")
 
 

@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
@@ -34,15 +35,16 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str) -> Iterator[bool]:
-    """Holds the lock of a file, made if it is absent; waits while another process holds it, and says so. Gives whether
-    it is held.
+def held(path: Path, what: str) -> Iterator[IO | None]:
+    """Holds the lock of a file, made if it is absent; waits while another process holds it, and says so. Gives the open
+    file, or None if nothing is held.
 
-    what: names in that line what the lock is of. A process that ends, however it ends, lets go of its locks. Where the
-    system knows no locks nothing is held; where the file's disk does not, as on some clusters, a line says so.
+    what: names in that line what the lock is of. A process that ends, however it ends, lets go of its locks, unless a
+    process that it handed the open file is still there. Where the system knows no locks nothing is held; where the
+    file's disk does not, as on some clusters, a line says so.
     """
     if fcntl is None:
-        yield False
+        yield None
         return
     locked = True
     with path.open("a") as file:
@@ -56,7 +58,7 @@ def held(path: Path, what: str) -> Iterator[bool]:
             print(f"{what}: the disk of {path} knows no locks; let no second process work on it.",
                   file=sys.stderr, flush=True)
         try:
-            yield locked
+            yield file if locked else None
         finally:
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)  # processes forked meanwhile share the file

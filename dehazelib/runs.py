@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import torch
@@ -48,31 +49,32 @@ class Run:
         self.check_manifest(data)
         if self.done:
             return self
-        with self.begun(data):
+        with self.begun(data) as lock:
             if self.done:  # another process has made it meanwhile
                 return self
             if hardware.processes > 1:
-                distributed.launch(self.cabinet, self.spec, data.where, hardware)
+                distributed.launch(self.cabinet, self.spec, data.where, hardware, lock)
             else:
                 self.train_here(data, hardware)
         return self
 
     @contextlib.contextmanager
-    def begun(self, data: Data) -> Iterator[None]:
-        """Locks the run, with specification and manifest in its folder."""
-        with self.locked():
+    def begun(self, data: Data) -> Iterator[IO | None]:
+        """Locks the run, with specification and manifest in its folder. Gives what `held` gives."""
+        with self.locked() as lock:
             self.check_manifest(data)
             if distributed.rank() == 0:
                 write_text(self.folder / SPEC, self.spec.text())
                 write_text(self.folder / MANIFEST, data.manifest + "\n")
-            yield
+            yield lock
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other processes from training or scoring the run; of several that train together, the first does."""
+    def locked(self) -> Iterator[IO | None]:
+        """Keeps other processes from training or scoring the run; of several that train together, the first does. Gives
+        what `held` gives."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with held(self.folder / LOCK, self.spec.id) if distributed.rank() == 0 else contextlib.nullcontext():
-            yield
+        with held(self.folder / LOCK, self.spec.id) if distributed.rank() == 0 else contextlib.nullcontext() as lock:
+            yield lock
 
     def check_manifest(self, data: Data) -> None:
         """Raises DataError if the run was begun on other files than these data."""

@@ -1,6 +1,7 @@
 """Files appear whole or not at all, whoever else writes them; a lock is held by one process at a time."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -56,6 +57,30 @@ def test_a_lock_is_waited_for_until_its_process_ends(tmp_path, capfd):
     with held(file, "the run"):
         pass
     assert "waiting" not in capfd.readouterr().err
+
+
+HAND_OVER = """import subprocess, sys
+from pathlib import Path
+from dehazelib.files import held
+with held(Path(sys.argv[1]), "the run") as lock:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin, pass_fds=[lock.fileno()])
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+def test_a_lock_that_was_handed_over_outlives_its_process(tmp_path):
+    file = tmp_path / "lock"
+    process = subprocess.Popen([sys.executable, "-c", HAND_OVER, str(file)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    child = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    with file.open() as ours, pytest.raises(BlockingIOError):
+        fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.kill(child, signal.SIGKILL)
+    with held(file, "the run") as alone:
+        assert alone
 
 
 def test_a_disk_without_locks_stops_nobody_and_is_told(tmp_path, monkeypatch, capsys):
