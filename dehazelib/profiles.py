@@ -39,6 +39,7 @@ class Settings:
     control_seeds: int = 1  # number of seeds of the controls
     teacher_seeds: int = 1  # number of seeds of the teachers, Tables 1 to 4; the first one guides every framework
     ablation_seeds: int = 1  # number of seeds of Tables 6 to 8
+    described_seeds: int = 0  # the same of their rows as described, if another; 0: ablation_seeds
     ablations: list = field(default_factory=lambda: ["lr", "w0.50", "w0.75", "l1", "kl"])  # trained rows of Tables 6-8
     recipe: str = "modern"  # modern, paper, released: see RECIPES
     readings: list = field(default_factory=lambda: ["as_released"])  # of the paper, for Tables 6 to 8
@@ -97,6 +98,8 @@ class Settings:
             raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(others)}.")
         if self.test_pairs < 0:
             raise ValueError(f"test_pairs is {self.test_pairs}: give a number of pairs, or 0 for all.")
+        if self.described_seeds < 0:
+            raise ValueError(f"described_seeds is {self.described_seeds}: give a number, or 0 for ablation_seeds.")
         object.__setattr__(self, "data", _data(self.data))
 
     @property

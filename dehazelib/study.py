@@ -81,8 +81,9 @@ def ablations(settings: Settings) -> list[Spec]:
     }
     if unknown := set(settings.ablations) - set(changes):
         raise ValueError(f"ablations has {', '.join(sorted(map(str, unknown)))}: use {', '.join(changes)}.")
+    counts = {"as_described": settings.described_seeds or settings.ablation_seeds}
     return [framework(settings, reading, seed, suffix, **changes[suffix]) for reading in settings.readings
-            for suffix in settings.ablations for seed in _seeds(settings, settings.ablation_seeds)]
+            for suffix in settings.ablations for seed in _seeds(settings, counts.get(reading, settings.ablation_seeds))]
 
 
 def baselines(settings: Settings) -> list[Spec]:

@@ -57,6 +57,14 @@ def test_both_readings_differ_only_in_the_affinity_module():
     assert described.affinity_weight == 0.25
 
 
+@pytest.mark.parametrize("described, seeds", [(0, 2), (1, 1), (3, 3)])
+def test_the_readings_of_an_ablation_have_their_own_numbers_of_seeds(described, seeds):
+    settings = profiles.load("smoke", readings=["as_released", "as_described"], ablations=["l1"], ablation_seeds=2,
+                             described_seeds=described)
+    labels = [run.label for run in study.ablations(settings)]
+    assert labels == 2 * ["framework-as_released-l1"] + seeds * ["framework-as_described-l1"]
+
+
 def test_the_released_weight_is_the_papers_on_the_papers_images_and_weaker_on_small_ones():
     whole = profiles.load("smoke", student_crop=0, student_batch=2)
     assert study.framework(whole, "as_released").affinity_weight == 0.25
