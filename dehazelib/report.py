@@ -12,7 +12,7 @@ from dehazelib.claims import published_images
 from dehazelib.claims_printed import PRINTED
 from dehazelib.claims_quality import QUALITY, SAME_RUNS, gradient_share
 from dehazelib.files import write_text
-from dehazelib.measured import Measured, published
+from dehazelib.measured import READINGS, Measured, published
 from dehazelib.profiles import RECIPES
 from dehazelib.study import IMAGE as SIDES
 from dehazelib.study import LONGEST, TEACHER
@@ -94,7 +94,7 @@ def block(folder: Path) -> str:
     study, claims, place = _study(folder), verdict.verdicts(folder), f"results/{folder.name}"
     rest = "[what was run and what stays open](results/README.md)"
     shown = claims.set_index("id", drop=False).loc[HEADLINE]
-    points = [_gain(study), *_longest(study), _certainty(study), _budget(study)]
+    points = [_gain(study), *_distances(study), *_longest(study), _certainty(study), _budget(study)]
     if (folder / "tables" / "forensics.md").exists():
         points.append("**Without training.** What Table 9 counts, what the 920x1240 target is, how little the module "
                       f"pushes: [computed from the printed numbers and the networks]({place}/tables/forensics.md).")
@@ -129,7 +129,7 @@ charts made from them, and in `{folder.name}/runs/` each run's options, learning
 {_list([_budget(study), _provenance(study)])}
 ## What it shows
 
-{_list([_gain(study), *_teacher(study), *_longest(study), *_error(study), _certainty(study)])}
+{_list([_gain(study), *_distances(study), *_teacher(study), *_longest(study), *_error(study), _certainty(study)])}
 Of {len(claims)} claims taken from the paper {_counts(claims)}. Those decided:
 
 {_table(CLAIM, map(_claim, decided.itertuples()))}
@@ -187,6 +187,22 @@ def _gain(study: Measured) -> str:
         text += f" The trained teacher less {' and less '.join(less)}, all with adaptive weight."
     return (f"{text} Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
             "against the paper, whose networks saw far more images.")
+
+
+def _distances(study: Measured) -> list[str]:
+    """Returns a sentence on Table 8: what the L2 distance gains over another one in each reading, if one was run."""
+    printed = published("claims", text=True).set_index("id").value
+    parts = []
+    for other, name in (("l1", "L1"), ("kl", "KL")):
+        pairs = {reading: (f"framework-{reading}", f"framework-{reading}-{other}") for reading in READINGS}
+        gains = [f"{reading.replace('_', ' ')} {_interval(*study.difference(*pair), '+z.3f')}"
+                 for reading, pair in pairs.items() if all(map(study.has, pair))]
+        if gains:
+            parts.append(f"L2 less {name} (paper: +{printed[f'l2_beats_{other}']}) {', '.join(gains)}")
+    if not parts:
+        return []
+    return ["**The distance between affinities** (Table 8), in dB, at the printed weight, the released L2 norm's adapted "
+            f"to the images' size: {'; '.join(parts)}."]
 
 
 def _longest(study: Measured) -> list[str]:

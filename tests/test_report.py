@@ -91,6 +91,16 @@ def test_the_trained_teacher_is_compared_with_the_controls_that_ran(make):
     assert "The trained teacher" not in point(report.block(make("budget-nyu")), "What the module gains")
 
 
+def test_the_distances_are_compared_in_each_reading_that_ran(make):
+    labels = {"framework-as_described": -4.0, "framework-as_described-kl": -1.0, "framework-as_released-kl": 0.25}
+    runs = [row for label in labels for row in runs_of(label)]
+    scores = [row for label, gain in labels.items() for row in scores_of(label, PSNR + gain)]
+    line = point(report.block(make(gain=0.5, runs=runs, scores=scores)), "The distance between affinities")
+    assert ("L2 less KL (paper: +2.0137) as released +0.250 [+0.250, +0.250], as described -3.000 [-3.000, -3.000]."
+            in line) and "L1" not in line
+    assert "The distance between affinities" not in report.block(make("budget-nyu"))
+
+
 def test_a_low_score_at_a_small_budget_is_shown_but_not_held_against_the_paper(make):
     row = cells(report.block(make()), "The student trained alone reaches 27.9356")
     assert row[1].strip() == "27.9356 dB" and row[2].startswith("16.10 [")
