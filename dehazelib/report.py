@@ -201,8 +201,8 @@ def _distances(study: Measured) -> list[str]:
             parts.append(f"L2 less {name} (paper: +{printed[f'l2_beats_{other}']}) {', '.join(gains)}")
     if not parts:
         return []
-    return ["**The distance between affinities** (Table 8), in dB, at the printed weight, the released L2 norm's adapted "
-            f"to the images' size: {'; '.join(parts)}."]
+    return ["**The distance between affinities** (Table 8), in dB, at the printed weight, the released L2 norm's "
+            f"adapted to the images' size: {'; '.join(parts)}."]
 
 
 def _longest(study: Measured) -> list[str]:
