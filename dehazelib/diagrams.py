@@ -16,7 +16,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
 from dehazelib import figures
-from dehazelib.affinity import DISTANCES, pooled
+from dehazelib.affinity import pooled
 from dehazelib.framework import POOL
 
 SIZE = (460, 620)  # height and width of RESIDE's indoor images
@@ -178,7 +178,7 @@ def figure3(student: nn.Module) -> Figure:
 def figure4(student: nn.Module, teacher: nn.Module) -> Figure:
     """Returns Fig. 4, the affinity module: both readings, and the memory their N x N matrices would take.
 
-    student, teacher: networks whose return_features=True yields as many scales as the framework compares.
+    student, teacher: networks whose return_features=True yields as many features as the framework compares.
     Raises ValueError when their features do not pair up. Source: equations (7) to (12).
     """
     hazy, clear = measured(student), measured(teacher)
@@ -189,11 +189,11 @@ def figure4(student: nn.Module, teacher: nn.Module) -> Figure:
     fig, ax = _canvas(10.6, 5.9)
     ends = [_affinity_lane(ax, y, *lane) for y, lane in (
         (5.2, ("student output", hazy.output, STUDENT)), (3.6, ("teacher output", clear.output, TEACHER)))]
-    distance = _box(ax, 9.6, (5.2 + 3.6) / 2, 1.6, 0.85, ["distance $L_{FA}$", *_two_lines(DISTANCES)], LOSS)
+    distance = _box(ax, 9.6, (5.2 + 3.6) / 2, 1.6, 0.85, ["distance $L_{FA}$", "L2, L1", "or KL divergence"], LOSS)
     _arrow(ax, ends[0].right, (distance.x, 5.2), distance.top)
     _arrow(ax, ends[1].right, (distance.x, 3.6), distance.bottom)
     rows = [("outputs (released code)", hazy.output, clear.output)]
-    rows += [(f"intermediate, scale {i} (paper's text)", *pair) for i, pair in enumerate(scales, 1)]
+    rows += [(f"intermediate, depth {i} (paper's text)", *pair) for i, pair in enumerate(scales, 1)]
     _affinity_table(ax, 2.6, rows)
     return fig
 
@@ -226,7 +226,7 @@ def _affinity_table(ax: Axes, y: float, rows: list[tuple[str, torch.Tensor, torc
             _note(ax, x, y - 0.08 - 0.3 * line, cell, ha="left")
     bottom = y - 0.08 - 0.3 * len(rows)
     ax.plot((0.2, 10.4), (bottom - 0.2,) * 2, color=INK, lw=1)
-    _note(ax, 0.25, bottom - 0.42, "all intermediate scales together", ha="left", bold=True)
+    _note(ax, 0.25, bottom - 0.42, "all intermediate depths together", ha="left", bold=True)
     _note(ax, columns[4], bottom - 0.42, f"{8 * total / 1e9:.2f} GB", ha="left", bold=True)
     _note(ax, 0.25, bottom - 0.75, "Memory per image in float32; the gradient needs more on top.", ha="left")
 
@@ -301,11 +301,6 @@ def _affinity_pixels(*features: torch.Tensor) -> int:
 
 def _memory(pixels: int) -> str:
     return f"{4 * pixels**2 / 1e9:.2f} GB in float32"
-
-
-def _two_lines(words: tuple[str, ...]) -> list[str]:
-    half = len(words) // 2
-    return [", ".join(words[:half]), "or " + ", ".join(words[half:])]
 
 
 def _shape(shape) -> str:
