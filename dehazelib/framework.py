@@ -17,7 +17,7 @@ class Framework(Objective):
 
     network: the student. teacher: maps the clear image to a super-resolved one and is never trained.
     features: "outputs" compares the two final 3-channel images (as released; works with any network);
-      "intermediate" compares three scales, the teacher's first, expanded and output features with the student's groups
+      "intermediate" compares three depths, the teacher's first, expanded and output features with the student's groups
       1, 2 and 3, and takes the mean (as described).
     distance, fused: see affinity.affinity_distance. weight: w_FA. share: above 0, w_FA adapts so that the affinity term
       holds this share, ||w g_FA|| / (||g|| + ||w g_FA||), of the gradient norms (exponential mean over measurements).
