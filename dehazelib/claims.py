@@ -1,9 +1,8 @@
 """What a claim is decided by: a measurement, the rule that compares it with the printed number, and how to get one.
 
-A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; claims_quality.py,
-claims_cost.py and claims_printed.py hold them. Every rule takes the measurement and the claim and answers True, False
-or None: undecided. Its docstring is what readers see; that of a rule which never decides begins with "none" and says
-why.
+A `quantity` of results/published/claims.csv is a function (study, claim) -> Measurement; the other files
+called claims_ hold them. Every rule takes the measurement and the claim and answers True, False or None: undecided. Its
+docstring is what readers see; that of a rule which never decides begins with "none" and says why.
 """
 
 import functools

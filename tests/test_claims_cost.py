@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from dehazelib import networks, paths
-from dehazelib.claims_cost import BRANCHES, FIRST_CHANNELS, PER_COLOUR, SEPARABLE, normalised_twice
+from dehazelib.claims_size import BRANCHES, FIRST_CHANNELS, PER_COLOUR, SEPARABLE, normalised_twice
 from made_studies import compute, decided, folder, run
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dehazelib import compute, forensics, networks
-from dehazelib.claims_cost import normalised_twice
+from dehazelib.claims_size import normalised_twice
 from dehazelib.data.pairs import Pair, Pairs
 
 
