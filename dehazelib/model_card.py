@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pandas as pd
+from safetensors import safe_open
 
+from dehazelib import paths
 from dehazelib.measured import Measured, published
 from dehazelib.study import HAZY_ALL, LONGEST, PRIOR_ALL
+from dehazelib.tables import markdown_rows
 
+FILE = paths.WEIGHTS / "README.md"  # the card; the weights lie beside it
 LABEL = LONGEST[0]
 PHASE = ["phase", "images seen", "each", "learning rate", "minutes"]
 ROWS = {HAZY_ALL: "hazy input", PRIOR_ALL: "dark channel prior, which needs no training", LABEL: "this student"}
@@ -48,10 +52,10 @@ Efficient Image Dehazing", trained by this study alone, without the affinity mod
   weights kept are those of the best validation score. All phases: {minutes:.0f} minutes on {last.processor}.
 - **Licence.** MIT for these weights; NYU Depth v2 and RESIDE have their own terms.
 
-{_table(PHASE, map(_phase, phases))}
+{markdown_rows(PHASE, map(_phase, phases))}
 ## How good it is
 
-{_table(SCORE, [_score(study, label, name) for label, name in ROWS.items() if study.has(label)])}
+{markdown_rows(SCORE, [_score(study, label, name) for label, name in ROWS.items() if study.has(label)])}
 By haze level (the larger, the denser), dB: {_levels(study)}.
 
 {HOW_SURE}
@@ -61,6 +65,15 @@ By haze level (the larger, the denser), dB: {_levels(study)}.
 - It has seen {seen:,.0f} images, most of them reduced. The paper prints {_printed()} dB for the student trained alone.
 {LIMITS}
 """
+
+
+def ships(study: Measured) -> bool:
+    """Returns whether the shipped weights are of this study's longest run of the student."""
+    file = FILE.with_name("student.safetensors")
+    if not file.exists():
+        return False
+    with safe_open(file, "numpy") as weights:
+        return weights.metadata()["run"] in set(study.runs.run[study.runs.label == LABEL])
 
 
 def _phase(row) -> list[str]:
@@ -92,7 +105,3 @@ def _levels(study: Measured) -> str:
     rows = study.rows(LABEL)
     level = pd.to_numeric(rows.image.str.extract(r"_(\d+)$")[0]).set_axis(rows.index)
     return ", ".join(f"level {number:.0f} {values.mean():.2f}" for number, values in rows.psnr_rgb.groupby(level))
-
-
-def _table(header: list[str], rows) -> str:
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, ["---"] * len(header), *rows))

@@ -1,5 +1,6 @@
 """The paper's nine tables, theirs beside ours, and more of ours: derived from a study's CSV files in seconds."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -227,9 +228,13 @@ def write_files(folder: Path, name: str, title: str, table: pd.DataFrame) -> Non
 
 def markdown(title: str, table: pd.DataFrame) -> str:
     """Returns a table as markdown: floats rounded by column, empty where there is no number, infinite as the sign."""
-    lines = [list(table.columns), ["---"] * len(table.columns)]
-    lines += [[_cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
-    return f"# {title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    rows = [[_cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
+    return f"# {title}\n\n" + markdown_rows(list(table.columns), rows)
+
+
+def markdown_rows(header: list[str], rows: Iterable[list[str]]) -> str:
+    """Returns a header and rows of cells as the lines of a markdown table."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, ["---"] * len(header), *rows))
 
 
 def _cell(column: str, value: object) -> str:

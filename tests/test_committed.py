@@ -19,7 +19,7 @@ from dehazelib.training import WEIGHTS
 
 RESULTS = paths.ROOT / "results"
 CHARTS = {f"{name}.png" for name in ("teacher_curves", "student_curves", "framework_curves", "gradient_share", "pareto",
-                                     "scores")}
+                                     "scores", "gains")}
 PHOTOGRAPHS = {"fig5_test.png", *(f"fig{n}.png" for n in (5, 6, 7, 8, 9))}  # figures that show images of the data set
 ABSOLUTE = re.compile(r"(?:^|[\s\"'=(,])(?:/[\w.-]+){2,}|[A-Z]:\\", re.MULTILINE)
 WITHOUT = "no study is committed under results/: nothing to compare"
@@ -123,7 +123,7 @@ def test_the_shipped_weights_are_those_of_a_committed_run_and_their_card_is_made
     (study,) = [study for study in STUDIES if run in set(pd.read_csv(study / "runs.csv").run)]
     kept, shipped = load_file(study / "runs" / run / WEIGHTS), load_file(inference.SHIPPED)
     assert kept.keys() == shipped.keys() and all(torch.equal(kept[name], shipped[name]) for name in kept)
-    assert report.shipped_card().read_text(encoding="utf-8") == model_card.card(study)
+    assert model_card.FILE.read_text(encoding="utf-8") == model_card.card(study)
     assert inference.SHIPPED.stat().st_size < 500_000
 
 

@@ -42,7 +42,15 @@ def table5():
         "psnr_high": [18.5, np.nan, np.nan, np.nan]})
 
 
+def compared():
+    return pd.DataFrame({
+        "label": ["student", "framework-as_released", "framework-as_described", "framework-black_teacher"],
+        "difference": [np.nan, 0.1, -4.0, 0.5], "difference_low": [np.nan, -0.3, -5.0, np.nan],
+        "difference_high": [np.nan, 0.5, -3.0, np.nan], "verdict": ["", "undecided", "worse", "one seed"]})
+
+
 TABLE_FIGURES = {
+    "gains": (lambda t: figures.gains(t, 4.2), compared),
     "scores_by_label": (lambda t: figures.scores_by_label(t), scores),
     "pareto": (lambda t: figures.pareto(t), table5),
 }
@@ -89,6 +97,19 @@ def test_a_table_without_rows_is_refused(name):
     draw, table = TABLE_FIGURES[name]
     with pytest.raises(ValueError, match="no rows to draw"):
         draw(table().iloc[:0])
+
+
+def test_gains_stand_in_the_tables_order_with_their_intervals_beside_the_printed_one():
+    fig = figures.gains(compared(), 4.2)
+    (ax,) = fig.axes
+    names = ["module as released", "module as described", "module, black teacher, adaptive"]  # not the student's
+    assert [tick.get_text() for tick in ax.get_yticklabels()][::-1] == names
+    spans = {int(at): [low, high] for bars in ax.collections for (low, at), (high, _) in bars.get_segments()}
+    assert [spans[row] for row in (2, 1)] == [pytest.approx([-0.3, 0.5]), [-5.0, -3.0]]
+    assert spans[0] == [0.5, 0.5], "a difference without limits has no whisker"
+    assert [*ax.lines[1].get_xdata()] == [4.2, 4.2]
+    drawn = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert drawn == ["the paper's +4.2 dB", "worse", "undecided"]
 
 
 def test_the_figures_need_no_torch():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dehazelib import cli, paths, report, verdict
+from dehazelib import cli, findings, model_card, paths, report, verdict
 
 FACTS = {"manifest": "abc", "commit": "c0ffee", "processor": "EPYC", "gpu": "", "torch": "2.13", "minutes": 10.0,
          "threads": 1, "data": "nyu", "task": "dehazing", "network": "student", "parameters": 96007, "crop": 0,
@@ -78,17 +78,25 @@ def test_a_claim_stands_with_theirs_ours_interval_verdict_and_what_it_rests_on(m
     assert f"after 1,500 images each, framework minus student is {ours}: {expected} at this budget. The 32.1412" in text
     assert "are not tested here: the framework that trained longest here was shown 0.054 % as many images as" in text
     assert f"0.0034 % as many pixels, and reaches {PSNR.mean() + gain:.2f} dB. Of " in text
-    assert f"as released {ours.removesuffix(' dB')}" in point(text, "What the module gains")
+    assert f"\n| as released | {ours.removesuffix(' dB')} | better |  |\n" in text
 
 
 def test_the_trained_teacher_is_compared_with_the_controls_that_ran(make):
     gains = {"framework-as_released-adaptive": 0.0, "framework-untrained_teacher": 0.5, "framework-black_teacher": 0.25}
     runs = [row for label in gains for row in runs_of(label)]
     scores = [row for label, gain in gains.items() for row in scores_of(label, PSNR + gain)]
-    line = point(report.block(make(runs=runs, scores=scores)), "What the module gains")
-    assert "The trained teacher less the untrained one, whose output is nearly black, -0.500 [-0.500, -0.500]" in line
-    assert "and less a black image -0.250 [-0.250, -0.250], all with adaptive weight." in line
-    assert "The trained teacher" not in point(report.block(make("budget-nyu")), "What the module gains")
+    text = report.block(make(runs=runs, scores=scores))
+    assert "The trained teacher less the untrained one, whose output is nearly black, -0.500 [-0.500, -0.500]" in text
+    assert "and less a black image -0.250 [-0.250, -0.250] dB, all with adaptive weight." in text
+    assert "The trained teacher" not in report.block(make("budget-nyu"))
+
+
+def test_the_chart_of_the_gains_is_shown_where_there_is_one_from_where_the_text_stands(make):
+    folder, link = make(), "(results/cpu-nyu/figures/gains.png)"
+    assert link not in report.block(folder)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "gains.png").touch()
+    assert link in report.block(folder) and "(cpu-nyu/figures/gains.png)" in report.overview(folder)
 
 
 def test_the_distances_are_compared_in_each_reading_that_ran(make):
@@ -126,7 +134,8 @@ def test_the_block_gives_reasons_shorter_than_the_overview(make):
 def test_the_block_counts_all_claims_and_shows_the_headlines(make):
     folder = make()
     text, claims = report.block(folder), verdict.verdicts(folder)
-    assert sum(line.startswith("| ") for line in text.splitlines()) == len(report.HEADLINE) + 2
+    first = text.partition("[All claims, ")[0]
+    assert sum(line.startswith("| ") for line in first.splitlines()) == len(report.HEADLINE) + 2
     counts = claims.verdict.value_counts()
     assert f"Of {len(claims)} claims taken from the paper {counts['reproduced']} are reproduced (0 on scores; " in text
     assert f"{counts['not reproduced']} are not reproduced (3 on scores, of which 3 are one gain in 3 units; " in text
@@ -177,7 +186,7 @@ def test_the_longest_run_counts_the_images_of_all_its_phases(make):
     scores = scores_of("longest-student", [[20.0, 21.0, 22.0]])
     text = report.block(make("budget-nyu", runs=first + middle + whole, scores=scores))
     assert "saw 5,000 images, reduced 8 times, then whole: " in point(text, "The student's longest run")
-    assert not report._longest(report.Measured(make("other-nyu")))
+    assert not findings.longest(report.Measured(make("other-nyu")))
 
 
 def test_the_overview_lists_every_claim_as_decided_or_open(make):
@@ -286,7 +295,7 @@ def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if
     assert ("with the module as released: 21.50 dB, SSIM 0.8000, differences of +0.500 [+0.500, +0.500] dB and "
             "+0.0000 [+0.0000, +0.0000], intervals over scenes") in line
     assert "ships" not in line
-    monkeypatch.setattr(report, "_ships", lambda study: True)
+    monkeypatch.setattr(model_card, "ships", lambda study: True)
     assert "Its weights are those that dehazelib ships." in point(report.block(folder), "The student's longest run")
 
 

@@ -1,0 +1,176 @@
+"""What a study's rows say, in sentences: what the module gains, how sure that is, at which budget."""
+
+import numpy as np
+import pandas as pd
+
+from dehazelib import model_card, tables
+from dehazelib.claims import published_images
+from dehazelib.claims_quality import gradient_share
+from dehazelib.measured import READINGS, Measured, published
+from dehazelib.profiles import RECIPES
+from dehazelib.study import IMAGE as SIDES
+from dehazelib.study import LONGEST, TEACHER
+
+GAINS = ["the student with the module", "less the student alone (dB)", "verdict", "share of the gradient (median)"]
+TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
+            "nyu": "NYU Depth v2 with haze made by RESIDE's recipe, not the original ITS files"}
+TEST = {"rooms": "images of the embedded rooms", "sots_indoor": "of the 500 SOTS-indoor pairs"}
+
+
+def gains(study: Measured, results: str) -> str:
+    """Returns what the module gains in each of its forms: a chart if there is one, a table, and what to think of it.
+
+    results: the folder of the studies, as seen from where the text will stand, with a slash at its end.
+    """
+    printed = published("claims", text=True).set_index("id").value["affinity_gain_db"]
+    rows = tables.controls(study).dropna(subset="difference")
+    rows = rows[rows.label.isin([tables.FRAMEWORK, *tables.FURTHER])]
+    cells = []
+    for row, limits in zip(rows.itertuples(), rows[tables.DIFFERENCE].to_numpy()):
+        share = gradient_share(study, row.label)
+        pushes = "" if np.isnan(share) else f"{share:.2g} %"
+        cells.append([row.model.removeprefix("Ours, "), interval(*limits, "+z.3f"), row.verdict, pushes])
+    if not cells:
+        return _black(study)
+    chart = study.folder / "figures" / "gains.png"
+    picture = f"![What each form of the module gains]({results}{study.folder.name}/figures/{chart.name})\n\n"
+    return (f"**What the module gains** over the student alone at the same budget (paper: +{printed} dB):\n\n"
+            f"{picture * chart.exists()}{tables.markdown_rows(GAINS, cells)}\n{_black(study)}")
+
+
+def _black(study: Measured) -> str:
+    """Returns a sentence on what the trained teacher gains over teachers that show nothing, and on what gains mean."""
+    trained = f"{tables.FRAMEWORK}-adaptive"
+    less = [f"{name} {interval(*study.difference(trained, label), '+z.3f')}"
+            for label, name in (("framework-untrained_teacher", "the untrained one, whose output is nearly black,"),
+                                ("framework-black_teacher", "a black image"))
+            if study.has(trained) and study.has(label)]
+    text = f"The trained teacher less {' and less '.join(less)} dB, all with adaptive weight. " if less else ""
+    return (f"{text}Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
+            "against the paper, whose networks saw far more images.")
+
+
+def distances(study: Measured) -> list[str]:
+    """Returns a sentence on Table 8: what the L2 distance gains over another one in each reading, if one was run."""
+    printed = published("claims", text=True).set_index("id").value
+    parts = []
+    for other, name in (("l1", "L1"), ("kl", "KL")):
+        pairs = {reading: (f"framework-{reading}", f"framework-{reading}-{other}") for reading in READINGS}
+        gains = [f"{reading.replace('_', ' ')} {interval(*study.difference(*pair), '+z.3f')}"
+                 for reading, pair in pairs.items() if all(map(study.has, pair))]
+        if gains:
+            parts.append(f"L2 less {name} (paper: +{printed[f'l2_beats_{other}']}) {', '.join(gains)}")
+    if not parts:
+        return []
+    return ["**The distance between affinities** (Table 8), in dB, at the printed weight, the released L2 norm's "
+            f"adapted to the images' size: {'; '.join(parts)}."]
+
+
+def longest(study: Measured) -> list[str]:
+    """Returns a sentence on the student's longest run, alone and with the module, if there is one."""
+    alone, guided = LONGEST
+    if not study.has(alone):
+        return []
+    ours, reduced = study.summary(alone), list(dict.fromkeys(study.phases(alone)["reduce"].astype(int)))
+    smaller = [str(times) for times in reduced if times > 1]
+    what = "images" + f", reduced {', then '.join(smaller)} times" * bool(smaller)
+    what += ", then whole" * (bool(smaller) and reduced[-1] == 1)
+    text = (f"**The student's longest run**, alone, saw {_share(study, alone, what)}, and scores "
+            f"{ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} "
+            f"{TEST[study.main]}." + " Its weights are those that dehazelib ships." * model_card.ships(study))
+    if study.has(guided):
+        theirs = study.summary(guided)
+        gains = [interval(*study.difference(guided, alone, metric), style)
+                 for metric, style in (("psnr_rgb", "+z.3f"), ("ssim_gauss11_rgb", "+z.4f"))]
+        text += (f" The same with the module as released: {theirs['psnr_rgb']:.2f} dB, SSIM "
+                 f"{theirs['ssim_gauss11_rgb']:.4f}, differences of {gains[0]} dB and {gains[1]}, intervals over "
+                 "scenes; one run each, so nothing is said of other seeds.")
+    return [text]
+
+
+def error(study: Measured) -> list[str]:
+    """Returns a sentence on where the longest run's error lies, if its outputs were scored block by block."""
+    rows = study.protocols[study.protocols.test_set == study.main]
+    psnr = rows.groupby(["label", "protocol"]).value.mean().unstack("protocol")
+    if LONGEST[0] not in psnr.index or "psnr_rgb_details" not in psnr:
+        return []
+    found = [f"{psnr.psnr_rgb[label]:.2f} dB; with the mean colour of the image made right "
+             f"{psnr.psnr_rgb_offset[label]:.2f}, with that of every 20x20 block {psnr.psnr_rgb_details[label]:.2f}"
+             for label in (LONGEST[0], "hazy") if label in psnr.index]
+    return [f"**Where its error lies.** On {rows.image[rows.label == LONGEST[0]].nunique()} pairs it scores "
+            + ", so that only details count; the hazy input ".join(found) + "."]
+
+
+def certainty(study: Measured) -> str:
+    seeds = {label: study.summary(label)["seeds"] for label in study.scores.label.unique() if study.has(label)}
+    untrained = {"hazy": "The hazy input", "dark_channel_prior": "The dark channel prior, which needs no training,"}
+    controls = [f" {name} scores {ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}."
+                for label, name in untrained.items() if study.has(label) for ours in [study.summary(label)]]
+    return (f"**How sure.** Means over {study.summary('student')['images']} {TEST[study.main]}. Seeds: "
+            f"{seeds['student']} of the student, {' or '.join(map(str, sorted(set(seeds.values()))))} of each row. "
+            f"Intervals are 95 %: Student's t over seeds for a score; for a difference the wider of Student's t over "
+            f"the seeds' differences and a paired bootstrap over scenes and seeds.{''.join(controls)}")
+
+
+def teacher(study: Measured) -> list[str]:
+    """Returns a sentence on how good the frameworks' teacher, that of the first seed, is at its own task, if scored."""
+    label = f"{TEACHER}-upsampled"
+    if not study.has(label):
+        return []
+    psnr = {name: study.summary(f"{name}-upsampled").get("psnr_rgb", np.nan)
+            for name in (TEACHER, "bicubic", "bilinear")}
+    bilinear = (f"at {psnr['bilinear']:.2f}" if np.isfinite(psnr["bilinear"])
+                else "without error, since the target is made so")
+    per_seed = study.rows(label).groupby("seed").psnr_rgb.mean()
+    others = f" (mean over {len(per_seed)} seeds: {psnr[TEACHER]:.2f})" if len(per_seed) > 1 else ""
+    return ["**The teacher** of all frameworks that do not name another saw "
+            f"{study.training_images(label):,.0f} windows and doubles images at {per_seed.iloc[0]:.2f} dB{others}; "
+            f"bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear {bilinear}."]
+
+
+def budget(study: Measured) -> str:
+    first, trained = study.runs[study.runs.label == "student"].iloc[0], study.runs.dropna(subset="training_images")
+    what = f"windows of {first.crop} x {first.crop} pixels" if first.crop else "whole images"
+    what += f", averaged over {first.reduce} x {first.reduce} pixels" if first.get("reduce", 1) > 1 else ""
+    machines = " and ".join(sorted({row.gpu or _processor(row) for row in trained.itertuples()}))
+    return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}, by "
+            f"{_recipe(first)}; the readings differ in the module alone. All "
+            f"{len(trained)} trained runs took {trained.minutes.sum():,.0f} minutes on {machines}. Training "
+            f"data: {' and '.join(TRAINING[name] for name in sorted(set(study.runs.data)))}.")
+
+
+def _recipe(run: pd.Series) -> str:
+    """Returns how a run was trained, and whose recipe that is."""
+    own = {key: run[key] for key in ("lr", "schedule", "augment")}
+    owners = [who for name, who in (("paper", "the paper's"), ("released", "the released code's"))
+              if own == {key: RECIPES[name][key] for key in own}]
+    whose = f"{owners[0]} recipe" if owners else "one recipe, neither the paper's nor the released code's"
+    clip = f", gradient clipped to {run['clip']:g}" if run["clip"] > 0 else ""
+    return f"{whose} (learning rate {run['lr']:g}, {run['schedule']}, augmentation {run['augment']}{clip})"
+
+
+def _processor(row) -> str:
+    return f"{row.processor} without a GPU, {row.threads:.0f} thread{'s' * (row.threads > 1)} each"
+
+
+def _share(study: Measured, label: str, what: str) -> str:
+    """Returns how many images a label's run and those before it saw, in % of the published recipe's, and of its
+    pixels."""
+    recipe, epoch = published_images("dehazing"), int(published("claims").set_index("id").value["its_hazy_images"])
+    of_images, of_pixels = (f"{100 * share:.2g} %" for share in shares(study, label))
+    return (f"{study.images_seen(label):,.0f} {what}: {of_images} of the published recipe's {recipe:,} images "
+            f"({recipe / epoch:.0f} epochs of {epoch:,}), {of_pixels} of their pixels")
+
+
+def shares(study: Measured, label: str) -> tuple[float, float]:
+    """Returns the share of the published recipe's images, and of their pixels, that a label's run and those before it
+    saw."""
+    recipe = published_images("dehazing")
+    area = sum(row.training_images * (row.crop**2 or SIDES[0] // row.reduce * (SIDES[1] // row.reduce))
+               for row in study.phases(label).itertuples())
+    return study.images_seen(label) / recipe, area / (recipe * SIDES[0] * SIDES[1])
+
+
+def interval(value: float, low: float, high: float, style: str) -> str:
+    """Returns "value [low, high]", without limits where there are none. style: of each number; z takes -0 as 0."""
+    return f"{value:{style}}" + ("" if pd.isna(low) else f" [{low:{style}}, {high:{style}}]")
