@@ -51,8 +51,9 @@ class Settings:
     student_crop: int = 48  # pixels; 0: whole images
     student_reduce: int = 1  # train on images averaged over so many pixels each way; scores are at full size
     search: dict = field(default_factory=dict)  # name -> changes to the student's spec; compared on validation scenes
-    # phases of the longest run, each a dict of changes; each goes on from the one before
+    # phases of the longest pair, student and framework, each a dict of changes; each goes on from the one before
     longest: list = field(default_factory=list)
+    onward: list = field(default_factory=list)  # phases by which the student then goes on alone, to be shipped
     student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # trained rows of Table 5; ["all"] or []

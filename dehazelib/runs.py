@@ -283,7 +283,7 @@ def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
 
 def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
     """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
-    count = 0 if spec.label in (*study.LONGEST, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
+    count = 0 if spec.label in (*study.LONG, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
     everything = [pairs.some(count) for pairs in data.tests.values()]
     return everything if spec.network in ("student", "hazy") else everything[:1]
 

@@ -17,7 +17,9 @@ TEACHER = "dsc_mc_fsrcnn"
 ADAPTIVE_SHARE = 0.1
 PAPER_WEIGHT = 0.25  # w_FA, Table 7
 SEARCH = "search-"  # how the labels of the search's runs begin
-LONGEST = ("longest-student", "longest-framework")  # labels of the longest runs
+LONGEST = ("longest-student", "longest-framework")  # labels of the longest pair
+ONWARD = "onward-student"  # label of the run that goes on from the first of them alone
+LONG = (*LONGEST, ONWARD)
 HAZY_ALL, PRIOR_ALL = "hazy-all_pairs", "dark_channel_prior-all_pairs"  # their controls
 IMAGE, BATCH = (460, 620), 2  # of the paper's training; its w_FA belongs to them
 
@@ -169,18 +171,22 @@ def search(settings: Settings) -> list[Spec]:
 
 
 def longest(settings: Settings) -> list[Spec]:
-    """Returns the phases of the longest run, of the student alone and with the module as released, and their controls.
+    """Returns the phases of the longest pair, the student alone and with the module as released; those by which the
+    student then goes on alone; and the controls of all three.
 
-    The last phases, labelled longest-student and longest-framework, and the controls are scored on all test pairs.
+    The last phases, labelled longest-student, longest-framework and onward-student, and the controls are scored on all
+    test pairs. Raises ValueError if the student is to go on from no pair.
     """
-    runs = []
-    for kind in LONGEST if settings.longest else ():
-        before = ""
-        for i, changes in enumerate(settings.longest, 1):
+    if settings.onward and not settings.longest:
+        raise ValueError("onward goes on from the longest pair, but longest names no phases of it.")
+    runs, last = [], {}
+    for kind, phases in zip(LONG, (settings.longest, settings.longest, settings.onward)):
+        before = last.get(LONGEST[0], "") if kind == ONWARD else ""
+        for i, changes in enumerate(phases, 1):
             run = _changed(settings, student(settings), changes)
             run = _guided(settings, run, "as_released") if kind == LONGEST[1] else run
-            runs.append(run.replace(label=kind if i == len(settings.longest) else f"{kind}-phase{i}", start=before))
-            before = runs[-1].id
+            runs.append(run.replace(label=kind if i == len(phases) else f"{kind}-phase{i}", start=before))
+            before = last[kind] = runs[-1].id
     controls = [Spec(label=label, network=label.removesuffix("-all_pairs"), data=settings.source)
                 for label in (HAZY_ALL, PRIOR_ALL)]
     return runs + controls if runs else []
@@ -194,7 +200,7 @@ def _changed(settings: Settings, spec: Spec, changes: dict) -> Spec:
 
 def is_scored(spec: Spec) -> bool:
     """Returns whether a run is for the test sets; those of the search and the phases of the longest runs are not."""
-    return not (spec.label.startswith(SEARCH) or spec.label.startswith(LONGEST) and spec.label not in LONGEST)
+    return not (spec.label.startswith(SEARCH) or spec.label.startswith(LONG) and spec.label not in LONG)
 
 
 def _released_strength(spec: Spec) -> float:

@@ -87,6 +87,16 @@ def test_phases_of_the_longest_runs_follow_each_other_alone_and_with_the_module(
     assert [study.is_scored(run) for run in (first, last, guided_first, guided)] == [False, True, False, True]
 
 
+def test_the_student_goes_on_alone_from_the_end_of_the_longest_pair():
+    settings = profiles.load("smoke", longest=[{"steps": 40}], onward=[{"steps": 30}, {"steps": 10, "lr": 0.001}])
+    pair, onward = study.longest(settings)[:2], study.longest(settings)[2:4]
+    assert [run.label for run in pair + onward] == [*study.LONGEST, "onward-student-phase1", "onward-student"]
+    assert [run.start for run in onward] == [pair[0].id, onward[0].id] and onward[1].lr == 0.001
+    assert not onward[1].teacher and [study.is_scored(run) for run in onward] == [False, True]
+    with pytest.raises(ValueError, match="longest names no phases"):
+        study.longest(profiles.load("smoke", onward=[{"steps": 30}]))
+
+
 def test_the_search_is_never_scored():
     settings = profiles.load("smoke", search={"slow": {"lr": 1e-4}})
     (slow,) = study.search(settings)
