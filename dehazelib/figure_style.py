@@ -38,6 +38,7 @@ OURS = {  # label -> name in figures, colour, marker, line
     "framework-black_teacher": ("module, black teacher, adaptive", "C7", "*", ":"),
     "longest-student": ("longest run, student alone", "#333333", "P", "-"),
     "longest-framework": ("longest run, module as released", "C0", "X", "--"),
+    "onward-student": ("longest run, student gone on alone", "#888888", "d", "-"),
     "dark_channel_prior": ("dark channel prior", "C5", "P", ":"),
     "hazy": ("hazy input", "#777777", ".", "--"),
     "hazy-all_pairs": ("hazy input", "#777777", ".", "--"),

@@ -9,7 +9,7 @@ from dehazelib.claims_quality import gradient_share
 from dehazelib.measured import READINGS, Measured, published
 from dehazelib.profiles import RECIPES
 from dehazelib.study import IMAGE as SIDES
-from dehazelib.study import LONGEST, TEACHER
+from dehazelib.study import LONGEST, ONWARD, TEACHER
 
 GAINS = ["the student with the module", "less the student alone (dB)", "verdict", "share of the gradient (median)"]
 TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
@@ -67,7 +67,7 @@ def distances(study: Measured) -> list[str]:
 
 
 def longest(study: Measured) -> list[str]:
-    """Returns a sentence on the student's longest run, alone and with the module, if there is one."""
+    """Returns sentences on the longest runs: the student alone, with the module, and gone on alone, as far as run."""
     alone, guided = LONGEST
     if not study.has(alone):
         return []
@@ -75,9 +75,10 @@ def longest(study: Measured) -> list[str]:
     smaller = [str(times) for times in reduced if times > 1]
     what = "images" + f", reduced {', then '.join(smaller)} times" * bool(smaller)
     what += ", then whole" * (bool(smaller) and reduced[-1] == 1)
-    text = (f"**The student's longest run**, alone, saw {_share(study, alone, what)}, and scores "
+    shipped = " Its weights are those that dehazelib ships." * model_card.ships(study)
+    text = (f"**The longest runs.** The student alone saw {_share(study, alone, what)}, and scores "
             f"{ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} "
-            f"{TEST[study.main]}." + " Its weights are those that dehazelib ships." * model_card.ships(study))
+            f"{TEST[study.main]}." + shipped * (study.longest_student == alone))
     if study.has(guided):
         theirs = study.summary(guided)
         gains = [interval(*study.difference(guided, alone, metric), style)
@@ -85,19 +86,25 @@ def longest(study: Measured) -> list[str]:
         text += (f" The same with the module as released: {theirs['psnr_rgb']:.2f} dB, SSIM "
                  f"{theirs['ssim_gauss11_rgb']:.4f}, differences of {gains[0]} dB and {gains[1]}, intervals over "
                  "scenes; one run each, so nothing is said of other seeds.")
+    if study.has(ONWARD):
+        more, longer = study.images_seen(ONWARD) - study.images_seen(alone), study.summary(ONWARD)
+        text += (f" The student then went on alone for {more:,.0f} images more, to {longer['psnr_rgb']:.2f} dB, SSIM "
+                 f"{longer['ssim_gauss11_rgb']:.4f}.{shipped}")
     return [text]
 
 
 def error(study: Measured) -> list[str]:
-    """Returns a sentence on where the longest run's error lies, if its outputs were scored block by block."""
+    """Returns a sentence on where the error of the student that trained longest lies, if scored block by block."""
     rows = study.protocols[study.protocols.test_set == study.main]
     psnr = rows.groupby(["label", "protocol"]).value.mean().unstack("protocol")
-    if LONGEST[0] not in psnr.index or "psnr_rgb_details" not in psnr:
+    longest = next((label for label in (ONWARD, LONGEST[0]) if label in psnr.index), "")
+    if not longest or "psnr_rgb_details" not in psnr:
         return []
     found = [f"{psnr.psnr_rgb[label]:.2f} dB; with the mean colour of the image made right "
              f"{psnr.psnr_rgb_offset[label]:.2f}, with that of every 20x20 block {psnr.psnr_rgb_details[label]:.2f}"
-             for label in (LONGEST[0], "hazy") if label in psnr.index]
-    return [f"**Where its error lies.** On {rows.image[rows.label == LONGEST[0]].nunique()} pairs it scores "
+             for label in (longest, "hazy") if label in psnr.index]
+    pairs = rows.image[rows.label == longest].nunique()
+    return [f"**Where the error lies.** On {pairs} pairs the student that trained longest scores "
             + ", so that only details count; the hazy input ".join(found) + "."]
 
 

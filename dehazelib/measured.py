@@ -8,7 +8,7 @@ import pandas as pd
 from dehazelib import paths
 from dehazelib.spec import SUBSTITUTES
 from dehazelib.statistics import mean_interval, paired_interval
-from dehazelib.study import LONGEST
+from dehazelib.study import LONG, LONGEST, ONWARD
 
 MAIN_TEST_SETS = ("sots_indoor", "rooms")  # a study's tables report the one it has
 METRICS = ("psnr_rgb", "ssim_gauss11_rgb", "ssim_uniform7_rgb")
@@ -109,6 +109,11 @@ class Measured:
             chain = pd.concat([self.runs[self.runs.run == chain.start.iloc[0]], chain])
         return chain
 
+    @property
+    def longest_student(self) -> str:
+        """Returns the label of the student that trained longest alone, which is the one to ship."""
+        return ONWARD if self.has(ONWARD) else LONGEST[0]
+
     def images_seen(self, label: str) -> float:
         """Returns how many images, with repetitions, a label's run and those it went on from were trained on."""
         return float(self.phases(label).training_images.sum())
@@ -149,17 +154,16 @@ class Measured:
 
 def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
     """Returns the learning curves of the longest runs: rows of curves.csv, images, steps and minutes counted on through
-    the phases of each, which the column `phase` numbers from 1."""
-    parts = [curves.iloc[:0]]
-    for kind in LONGEST:
-        before = {"images": 0, "step": 0, "minutes": 0.0}
+    the phases of each, which the column `phase` numbers from 1. The one that goes on from another counts on, too."""
+    parts, ends = [curves.iloc[:0]], {}
+    start = {"images": 0, "step": 0, "minutes": 0.0, "phase": 0}
+    for kind in LONG:
+        before = ends.get(LONGEST[0], start) if kind == ONWARD else start
         labels = curves.label[curves.label.str.startswith(kind)].unique()
-        labels = sorted(labels, key=lambda label: (label == kind, label))  # longest-student comes after its phases
-        for phase, label in enumerate(labels, 1):
-            part = curves[curves.label == label]
-            counted_on = {name: part[name] + n for name, n in before.items()}
-            part = part.assign(label=kind, run=kind, phase=phase, **counted_on)
-            before = {name: part[name].max() for name in before}
+        for label in sorted(labels, key=lambda label: (label == kind, label)):  # longest-student comes after its phases
+            part = curves[curves.label == label].assign(phase=1)
+            part = part.assign(label=kind, run=kind, **{name: part[name] + n for name, n in before.items()})
+            before = ends[kind] = {name: part[name].max() for name in before}
             parts.append(part)
     return pd.concat(parts)
 

@@ -193,7 +193,7 @@ TABLES = {  # name -> (title, builder)
     "table_levels": ("PSNR by haze level", tables_scores.levels),
     "table_search": ("The search for a recipe, on validation scenes", tables_scores.search),
     "table_selection": ("What selecting the checkpoint on the test set adds", tables_scores.selection),
-    "table_longest": ("The longest run, with and without the module", tables_scores.longest),
+    "table_longest": ("The longest runs, with and without the module", tables_scores.longest),
     "table_real_hazy": ("Photographs with real haze, before and after dehazing", tables_scores.real_hazy),
 }
 

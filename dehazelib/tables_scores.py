@@ -5,7 +5,7 @@ import pandas as pd
 
 from dehazelib.measured import Measured
 from dehazelib.statistics import mean_interval
-from dehazelib.study import HAZY_ALL, LONGEST, PRIOR_ALL, SEARCH
+from dehazelib.study import HAZY_ALL, LONG, LONGEST, ONWARD, PRIOR_ALL, SEARCH
 
 LIMITS = ["mean", "mean_low", "mean_high"]
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
@@ -72,7 +72,7 @@ def levels(study: Measured) -> pd.DataFrame:
     """
     columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
     names, scores = study.scores.label, study.scores[study.scores.test_set == study.main]
-    wanted = names[names.isin(["hazy", HAZY_ALL, "student", *LONGEST]) | names.str.startswith("framework-")].unique()
+    wanted = names[names.isin(["hazy", HAZY_ALL, "student", *LONG]) | names.str.startswith("framework-")].unique()
     level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0])
     hazy = scores[scores.label.isin(["hazy", HAZY_ALL])].drop_duplicates("image").set_index("image").psnr_rgb
     images = scores[scores.label.isin([name for name in wanted if not name.endswith("equal_budget")])]
@@ -109,9 +109,9 @@ def selection(study: Measured) -> pd.DataFrame:
 
 def search(study: Measured) -> pd.DataFrame:
     """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
-    scenes. No test image had a part in it, nor in the choice of the longest run (longest-student and its phases)."""
+    scenes. No test image had a part in it, nor in the choice of the student's longest runs and their phases."""
     columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
-    runs = study.runs[study.runs.label.str.startswith((SEARCH, LONGEST[0])) | (study.runs.label == "student")]
+    runs = study.runs[study.runs.label.str.startswith((SEARCH, LONGEST[0], ONWARD)) | (study.runs.label == "student")]
     if runs.empty:
         return _frame([{"label": "student", "status": "not run"}], columns)
     rows = []
@@ -125,15 +125,15 @@ def search(study: Measured) -> pd.DataFrame:
 
 
 def longest(study: Measured) -> pd.DataFrame:
-    """Returns the longest runs, of the student alone and with the module as released, and, of the same test
-    pairs, the hazy input and the dark channel prior. The differences are to the student alone, with 95 % limits over
-    scenes: one run each says nothing of seeds."""
+    """Returns the longest runs, of the student alone and with the module as released, then of the student gone on
+    alone, and, of the same test pairs, the hazy input and the dark channel prior. The differences are between the first
+    two, with 95 % limits over scenes: one run each says nothing of seeds."""
     columns = ["label", "images_seen", "best_validation_psnr_rgb", *PSNR[:1], "ssim_gauss11_rgb", *DIFFERENCE,
                *SSIM_DIFFERENCE, *AMOUNT]
     rows = []
-    for label in (HAZY_ALL, PRIOR_ALL, *LONGEST):
+    for label in (HAZY_ALL, PRIOR_ALL, *LONG):
         row = {"label": label} | {k: v for k, v in study.summary(label).items() if k in columns}
-        if label in LONGEST and study.has(label):
+        if label in LONG and study.has(label):
             row |= {"images_seen": study.images_seen(label),
                     "best_validation_psnr_rgb": study.of_runs(label, "best_validation_psnr_rgb")}
         if label == LONGEST[1]:

@@ -34,6 +34,18 @@ def test_the_card_names_run_phases_and_scores(folder):
     assert "level 1 21.00, level 2 22.00, level 3 23.00" in text and "has seen 1,200 images" in text
 
 
+def test_the_card_is_that_of_the_student_gone_on_alone_if_there_is_one(folder):
+    runs, scores = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "scores.csv")
+    onward = {"run": "onward", "label": "onward-student"}
+    more = runs.tail(1).assign(**onward, start="last", training_images=50, minutes=2.0)
+    pd.concat([runs, more]).to_csv(folder / "runs.csv", index=False)
+    theirs = scores[scores.label == "longest-student"].assign(**onward, psnr_rgb=lambda s: s.psnr_rgb + 1)
+    pd.concat([scores, theirs]).to_csv(folder / "scores.csv", index=False)
+    text = model_card.card(folder)
+    assert "Run `onward`" in text and "All phases: 16 minutes on a CPU" in text and "has seen 1,250 images" in text
+    assert "| this student | 3 of 500 | 23.00 |" in text and "level 1 22.00" in text
+
+
 def test_a_study_without_the_longest_run_has_no_card(folder):
     scores = pd.read_csv(folder / "scores.csv")
     scores[scores.label != "longest-student"].to_csv(folder / "scores.csv", index=False)

@@ -179,13 +179,13 @@ def test_the_longest_run_counts_the_images_of_all_its_phases(make):
     first = runs_of("longest-student-phase1", 1, steps=1000, batch=2, reduce=8)
     last = runs_of("longest-student", 1, steps=500, batch=2, start="longest-student-phase1-s0")
     text = report.block(make(runs=first + last, scores=scores_of("longest-student", [[20.0, 21.0, 22.0]])))
-    assert "saw 3,000 images, reduced 8, then 4 times: 0.11 %" in point(text, "The student's longest run")
+    assert "saw 3,000 images, reduced 8, then 4 times: 0.11 %" in point(text, "The longest runs")
     assert "scores 21.00 dB" in text
     middle = runs_of("longest-student-phase2", 1, steps=1000, batch=2, reduce=8, start="longest-student-phase1-s0")
     whole = runs_of("longest-student", 1, steps=500, batch=2, reduce=1, start="longest-student-phase2-s0")
     scores = scores_of("longest-student", [[20.0, 21.0, 22.0]])
     text = report.block(make("budget-nyu", runs=first + middle + whole, scores=scores))
-    assert "saw 5,000 images, reduced 8 times, then whole: " in point(text, "The student's longest run")
+    assert "saw 5,000 images, reduced 8 times, then whole: " in point(text, "The longest runs")
     assert not findings.longest(report.Measured(make("other-nyu")))
 
 
@@ -291,21 +291,34 @@ def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if
     rows = [row for label in ("longest-student", "longest-framework") for row in runs_of(label, 1, steps=500, batch=2)]
     scores = scores_of("longest-student", [[20.0, 21.0, 22.0]]) + scores_of("longest-framework", [[20.5, 21.5, 22.5]])
     folder = make(runs=rows, scores=scores)
-    line = point(report.block(folder), "The student's longest run")
+    line = point(report.block(folder), "The longest runs")
     assert ("with the module as released: 21.50 dB, SSIM 0.8000, differences of +0.500 [+0.500, +0.500] dB and "
             "+0.0000 [+0.0000, +0.0000], intervals over scenes") in line
     assert "ships" not in line
     monkeypatch.setattr(model_card, "ships", lambda study: True)
-    assert "Its weights are those that dehazelib ships." in point(report.block(folder), "The student's longest run")
+    assert "Its weights are those that dehazelib ships." in point(report.block(folder), "The longest runs")
+
+
+def test_the_student_gone_on_alone_is_told_and_it_is_the_one_shipped(make, monkeypatch):
+    monkeypatch.setattr(model_card, "ships", lambda study: True)
+    pair = [row for label in ("longest-student", "longest-framework") for row in runs_of(label, 1, steps=500, batch=2)]
+    more = runs_of("onward-student", 1, steps=300, batch=2, start="longest-student-s0")
+    scores = [row for label, psnr in (("longest-student", 20.0), ("longest-framework", 20.5), ("onward-student", 22.0))
+              for row in scores_of(label, [[psnr] * 3])]
+    line = point(report.block(make(runs=pair + more, scores=scores)), "The longest runs")
+    assert "The student alone saw 1,000 images, reduced 4 times: 0.036 % " in line and "20.00 dB, SSIM 0.8000" in line
+    assert line.endswith("The student then went on alone for 600 images more, to 22.00 dB, SSIM 0.8000. "
+                         "Its weights are those that dehazelib ships.") and line.count("ships") == 1
 
 
 def test_where_the_error_lies_follows_from_the_protocols(make):
     folder = make()
-    assert "Where its error lies" not in report.overview(folder)
+    assert "Where the error lies" not in report.overview(folder)
     rows = [{"run": "r", "label": "longest-student", "seed": 0, "test_set": "sots_indoor", "image": f"{image}_1",
              "protocol": name, "value": value + image}
             for image in (0, 1)
             for name, value in (("psnr_rgb", 20.0), ("psnr_rgb_offset", 25.0), ("psnr_rgb_details", 33.0))]
     pd.DataFrame(rows).to_csv(folder / "protocols.csv", index=False)
-    line = point(report.overview(folder), "Where its error lies")
-    assert "On 2 pairs it scores 20.50 dB" in line and "25.50, with that of every 20x20 block 33.50" in line
+    line = point(report.overview(folder), "Where the error lies")
+    assert "On 2 pairs the student that trained longest scores 20.50 dB" in line
+    assert "25.50, with that of every 20x20 block 33.50" in line

@@ -254,3 +254,8 @@ def test_the_longest_runs_count_on_through_its_phases():
     assert curve.images.tolist() == [100, 200, 230, 240] and curve.step.tolist() == [50, 100, 115, 120]
     assert curve.phase.tolist() == [1, 1, 2, 3]
     assert set(curve.label) == {"longest-student"} and longest_runs(pd.DataFrame(rows[:1])).empty
+    onward = [{"label": label, "run": label, "images": images, "step": 1, "minutes": 1.0} | log
+              for label, images in (("onward-student", 5), ("onward-student-phase1", 20), ("longest-framework", 300))]
+    curve = longest_runs(pd.DataFrame(rows + onward))
+    curve = curve[curve.label == "onward-student"]  # it goes on from the end of longest-student
+    assert curve.images.tolist() == [260, 265] and curve.phase.tolist() == [4, 5]
