@@ -17,6 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run(options) or 0
+    except ModuleNotFoundError as error:  # installed without the packages of the study
+        if error.name.startswith("dehazelib"):
+            raise
+        print(f"dehazelib: this command needs the package {error.name}, which is not installed: in the project's "
+              "folder, pip install -e '.[export,study]'.", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()
     except ERRORS as error:

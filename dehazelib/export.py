@@ -14,7 +14,6 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
-from dehazelib.data.pairs import Pairs, open_data
 from dehazelib.networks.student import Student
 
 INPUT, OUTPUT = "hazy", "dehazed"
@@ -34,9 +33,9 @@ class Clamped(nn.Module):
 
 
 class Calibration(CalibrationDataReader):
-    """The hazy images of some pairs, one by one, as ONNX Runtime asks for them."""
+    """The hazy images of some pairs (data.pairs.Pairs), one by one, as ONNX Runtime asks for them."""
 
-    def __init__(self, pairs: Pairs):
+    def __init__(self, pairs):
         self.images = ({INPUT: pairs[i][0][None].numpy()} for i in range(len(pairs)))
 
     def get_next(self) -> dict | None:
@@ -59,7 +58,7 @@ def export(student: Student, target: Path, int8: bool = False) -> None:
         made = Path(folder) / "float32.onnx"
         onnx.save(_graph(student), made)
         if int8:
-            made = _quantised(made, open_data("rooms").validation)
+            made = _quantised(made)
         os.replace(made, target)
 
 
@@ -77,8 +76,11 @@ def _graph(student: Student) -> onnx.ModelProto:
     return model
 
 
-def _quantised(file: Path, images: Pairs) -> Path:
+def _quantised(file: Path) -> Path:
     """Returns a new file beside `file`: the same graph, with the convolutions of its inner blocks in 8 bits."""
+    from dehazelib.data.pairs import open_data  # needs packages of the study, which 32 bits do not
+
+    images = open_data("rooms").validation
     prepared, result = file.with_name("prepared.onnx"), file.with_name("int8.onnx")
     quant_pre_process(file, prepared, skip_symbolic_shape=True)
     others = [node.name for node in onnx.load(prepared).graph.node

@@ -10,25 +10,45 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from dehazelib import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+EVERYTHING = [*PROJECT["dependencies"], *EXTRAS["export"], *EXTRAS["study"]]
 
 
 def test_conda_and_pip_install_the_same_set():
     environment = yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
     (pip,) = [item["pip"] for item in environment if isinstance(item, dict)]
-    assert pip == [*PROJECT["dependencies"], "--editable ."]  # conda makes these lines of a requirements file
+    assert pip == [*EVERYTHING, "--editable ."]  # conda makes these lines of a requirements file
     assert f"python{PROJECT['requires-python']}" in environment
 
 
 def test_the_lock_pins_every_dependency():
     lines = (paths.ROOT / "requirements.lock").read_text().splitlines()
     pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
-    names = {item.split("=")[0].split(">")[0].lower() for item in PROJECT["dependencies"]}
+    names = {item.split("=")[0].split(">")[0].lower() for item in EVERYTHING}
     assert names <= pinned and "torch==2.13.0" in lines
     assert not any("torchvision" in line for line in lines)
+
+
+@pytest.mark.parametrize("arguments, extras", [
+    (["dehaze", "photo.png", "-o", "out"], ["export", "study"]), (["export", "student.onnx"], ["study"])])
+def test_photographs_and_export_need_only_their_part_of_the_packages(tmp_path, arguments, extras):
+    of = [{"pillow": "PIL", "scikit-image": "skimage"}.get(name, name.replace("-", "_"))
+          for extra in extras for name in (re.split("[=><;]", item)[0] for item in EXTRAS[extra])]
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "photo.png")
+    code = ("import sys; sys.modules |= dict.fromkeys(sys.argv.pop(1).split(',')); from dehazelib import cli; "
+            "sys.exit(cli.main(sys.argv[1:]))")
+    command = [sys.executable, "-c", code, ",".join(of)]
+    done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "photo.png").exists() or (tmp_path / "student.onnx").exists()
+    refused = subprocess.run([*command, "networks"], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 1 and refused.stderr.startswith("dehazelib: this command needs the package pandas")
+    assert refused.stderr.count("\n") == 1
 
 
 def plan(tmp_path, *arguments, **environment):
