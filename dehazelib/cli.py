@@ -17,11 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except ModuleNotFoundError as error:  # installed without the packages of the study
-        if error.name.startswith("dehazelib"):
-            raise
-        print(f"dehazelib: this command needs the package {error.name}, which is not installed: in the project's "
-              "folder, pip install -e '.[export,study]'.", file=sys.stderr)
+    except ModuleNotFoundError as error:  # such as without the packages of the study
+        print(f"dehazelib: {error}: this command needs all packages of the study: in the project's folder, "
+              "pip install -e '.[export,study]'.", file=sys.stderr)
         return 1
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()

@@ -34,7 +34,10 @@ from dehazelib.tables import DIFFERENCE, SAME_BUDGET
 
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an error overlay
 INTERVAL = "95 % interval (Student's t) over"
-VERDICTS = {"better": ("C2", "^"), "worse": ("C3", "v"), "equivalent": ("C0", "o")}  # of a difference; else undecided
+VERDICTS = {  # on a difference -> colour, marker
+    "better": ("C2", "^"), "worse": ("C3", "v"), "equivalent": ("C0", "o"), "one seed": ("C7", "D"),
+    "undecided": (GREY, "s"),
+}
 
 
 def save(fig: Figure, path: Path) -> Path:
@@ -204,14 +207,14 @@ def gains(table: pd.DataFrame, printed: float) -> Figure:
     ax.axvline(0, color=GREY, lw=1)
     handles = [ax.axvline(printed, color="C1", ls="--", lw=1.8, label=f"the paper's {printed:+g} dB")]
     named = table.verdict.where(table.verdict.isin(VERDICTS), "undecided")
-    for verdict in (*VERDICTS, "undecided"):
-        rows, (colour, marker) = table[named == verdict], VERDICTS.get(verdict, (GREY, "s"))
+    for verdict, (colour, marker) in VERDICTS.items():
+        rows = table[named == verdict]
         ax.errorbar(rows.difference, rows.index, xerr=whiskers(rows, *DIFFERENCE), fmt=marker, color=colour, lw=1.8)
         if len(rows):
             handles.append(Line2D([], [], marker=marker, color=colour, label=verdict))
     ax.set(yticks=table.index, yticklabels=map(name_of, table.label), ylim=(-0.6, len(table) - 0.4))
     ax.set_xlabel("PSNR less that of the student alone (dB)")
-    legend(fig, handles, "whiskers: 95 % interval over seeds and scenes", columns=4)
+    legend(fig, handles, "whiskers: 95 % interval over seeds and scenes; of one seed, over scenes", columns=4)
     return fig
 
 

@@ -148,7 +148,7 @@ def _mark_phases(ax: Axes, curves: pd.DataFrame, x: str) -> None:
     ends = curves.groupby(["phase", "label"])[x].max().groupby("phase").max()  # where a phase ends, the next begins
     for at, phase in zip(ends, ends.index[1:]):
         ax.axvline(at, color=GREY, lw=0.8, zorder=1)
-        ax.annotate(f"phase {phase:.0f}", (at, 1), (0, 3), xycoords=("data", "axes fraction"),
+        ax.annotate(f"phase {phase:.0f}", (at, 1), (0, 14 if phase % 2 else 3), xycoords=("data", "axes fraction"),
                     textcoords="offset points", size=9, ha="center")
 
 

@@ -11,7 +11,8 @@ from dehazelib.profiles import RECIPES
 from dehazelib.study import IMAGE as SIDES
 from dehazelib.study import LONGEST, ONWARD, TEACHER
 
-GAINS = ["the student with the module", "less the student alone (dB)", "verdict", "share of the gradient (median)"]
+GAINS = ["the student with the module", "less the student alone (dB)", "verdict",
+         "the affinity term's share of the gradient (median)"]
 TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
             "nyu": "NYU Depth v2 with haze made by RESIDE's recipe, not the original ITS files"}
 TEST = {"rooms": "images of the embedded rooms", "sots_indoor": "of the 500 SOTS-indoor pairs"}
@@ -31,7 +32,7 @@ def gains(study: Measured, results: str) -> str:
         pushes = "" if np.isnan(share) else f"{share:.2g} %"
         cells.append([row.model.removeprefix("Ours, "), interval(*limits, "+z.3f"), row.verdict, pushes])
     if not cells:
-        return _black(study)
+        return "**What the module gains**: not run."
     chart = study.folder / "figures" / "gains.png"
     picture = f"![What each form of the module gains]({results}{study.folder.name}/figures/{chart.name})\n\n"
     return (f"**What the module gains** over the student alone at the same budget (paper: +{printed} dB):\n\n"
@@ -75,10 +76,10 @@ def longest(study: Measured) -> list[str]:
     smaller = [str(times) for times in reduced if times > 1]
     what = "images" + f", reduced {', then '.join(smaller)} times" * bool(smaller)
     what += ", then whole" * (bool(smaller) and reduced[-1] == 1)
-    shipped = " Its weights are those that dehazelib ships." * model_card.ships(study)
+    shipped = {model_card.shipped(study): " Its weights are those that dehazelib ships."}
     text = (f"**The longest runs.** The student alone saw {_share(study, alone, what)}, and scores "
             f"{ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} "
-            f"{TEST[study.main]}." + shipped * (study.longest_student == alone))
+            f"{TEST[study.main]}.{shipped.get(alone, '')}")
     if study.has(guided):
         theirs = study.summary(guided)
         gains = [interval(*study.difference(guided, alone, metric), style)
@@ -89,7 +90,7 @@ def longest(study: Measured) -> list[str]:
     if study.has(ONWARD):
         more, longer = study.images_seen(ONWARD) - study.images_seen(alone), study.summary(ONWARD)
         text += (f" The student then went on alone for {more:,.0f} images more, to {longer['psnr_rgb']:.2f} dB, SSIM "
-                 f"{longer['ssim_gauss11_rgb']:.4f}.{shipped}")
+                 f"{longer['ssim_gauss11_rgb']:.4f}.{shipped.get(ONWARD, '')}")
     return [text]
 
 
@@ -97,8 +98,8 @@ def error(study: Measured) -> list[str]:
     """Returns a sentence on where the error of the student that trained longest lies, if scored block by block."""
     rows = study.protocols[study.protocols.test_set == study.main]
     psnr = rows.groupby(["label", "protocol"]).value.mean().unstack("protocol")
-    longest = next((label for label in (ONWARD, LONGEST[0]) if label in psnr.index), "")
-    if not longest or "psnr_rgb_details" not in psnr:
+    longest = study.longest_student
+    if longest not in psnr.index or "psnr_rgb_details" not in psnr:
         return []
     found = [f"{psnr.psnr_rgb[label]:.2f} dB; with the mean colour of the image made right "
              f"{psnr.psnr_rgb_offset[label]:.2f}, with that of every 20x20 block {psnr.psnr_rgb_details[label]:.2f}"
@@ -109,6 +110,7 @@ def error(study: Measured) -> list[str]:
 
 
 def certainty(study: Measured) -> str:
+    """Returns sentences on what the means and intervals rest on, and on what needs no training."""
     seeds = {label: study.summary(label)["seeds"] for label in study.scores.label.unique() if study.has(label)}
     untrained = {"hazy": "The hazy input", "dark_channel_prior": "The dark channel prior, which needs no training,"}
     controls = [f" {name} scores {ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}."
@@ -136,6 +138,7 @@ def teacher(study: Measured) -> list[str]:
 
 
 def budget(study: Measured) -> str:
+    """Returns sentences on how much was trained, by which recipe, on which data, on what machine, for how long."""
     first, trained = study.runs[study.runs.label == "student"].iloc[0], study.runs.dropna(subset="training_images")
     what = f"windows of {first.crop} x {first.crop} pixels" if first.crop else "whole images"
     what += f", averaged over {first.reduce} x {first.reduce} pixels" if first.get("reduce", 1) > 1 else ""

@@ -27,11 +27,11 @@ LIMITS = (
 def card(folder: Path) -> str:
     """Returns dehazelib/weights/README.md: what the weights are, how they were trained, how good they are, limits.
 
-    folder: of a study with a run labelled longest-student, or onward-student, which is then the one. Raises ValueError
-      if it has none. The same rows give the same text.
+    folder: of a study with the run whose weights are shipped, or else the student that trained longest there. Raises
+      ValueError if it has none. The same rows give the same text.
     """
     study = Measured(folder)
-    label = study.longest_student
+    label = shipped(study) or study.longest_student
     if not study.has(label):
         raise ValueError(f"{folder} has no scores of {label}: its profile names no phases of it, or they were not run.")
     phases = list(study.phases(label).itertuples())
@@ -56,7 +56,7 @@ Efficient Image Dehazing", trained by this study alone, without the affinity mod
 ## How good it is
 
 {markdown_rows(SCORE, [_score(study, one, name) for one, name in rows.items() if study.has(one)])}
-By haze level (the larger, the denser), dB: {_levels(study)}.
+By haze level (the larger, the denser), dB: {_levels(study, label)}.
 
 {HOW_SURE}
 
@@ -67,13 +67,14 @@ By haze level (the larger, the denser), dB: {_levels(study)}.
 """
 
 
-def ships(study: Measured) -> bool:
-    """Returns whether the shipped weights are of this study's longest run of the student."""
+def shipped(study: Measured) -> str:
+    """Returns the label of the study's run whose weights are shipped; "" if they are of none of its runs."""
     file = FILE.with_name("student.safetensors")
     if not file.exists():
-        return False
+        return ""
     with safe_open(file, "numpy") as weights:
-        return weights.metadata()["run"] in set(study.runs.run[study.runs.label == study.longest_student])
+        labels = study.runs.label[study.runs.run == weights.metadata()["run"]]
+    return next(iter(labels), "")
 
 
 def _phase(row) -> list[str]:
@@ -101,7 +102,7 @@ def _printed() -> str:
     return published("claims", text=True).set_index("id").value["student_psnr"]
 
 
-def _levels(study: Measured) -> str:
-    rows = study.rows(study.longest_student)
+def _levels(study: Measured, label: str) -> str:
+    rows = study.rows(label)
     level = pd.to_numeric(rows.image.str.extract(r"_(\d+)$")[0]).set_axis(rows.index)
     return ", ".join(f"level {number:.0f} {values.mean():.2f}" for number, values in rows.psnr_rgb.groupby(level))

@@ -109,7 +109,7 @@ def test_gains_stand_in_the_tables_order_with_their_intervals_beside_the_printed
     assert spans[0] == [0.5, 0.5], "a difference without limits has no whisker"
     assert [*ax.lines[1].get_xdata()] == [4.2, 4.2]
     drawn = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert drawn == ["the paper's +4.2 dB", "worse", "undecided"]
+    assert drawn == ["the paper's +4.2 dB", "worse", "one seed", "undecided"]
 
 
 def test_the_figures_need_no_torch():

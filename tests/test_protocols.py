@@ -212,10 +212,12 @@ def test_levels_show_the_runs_of_most_images_and_their_gain_over_the_same_ones(t
     names = ["0_1", "1_1", "0_2", "1_2"]
     rows = (scores("student", [[20.0, 30.0]], ["0_1", "1_2"]) + scores("hazy", [[10.0, 15.0]], ["0_1", "1_2"])
             + scores("longest-student", [[20.0, 21.0, 22.0, 23.0]], names)
+            + scores("onward-student", [[24.0, 25.0, 26.0, 27.0]], names)
             + scores("hazy-all_pairs", [[10.0, 9.0, 16.0, 15.0]], names))
     table = tables.build(rows_of(tmp_path, "scores", rows), "table_levels")
-    assert table.label.tolist() == ["longest-student"] * 2 + ["hazy-all_pairs"] * 2
-    assert table.psnr_rgb.tolist() == [20.5, 22.5, 9.5, 15.5] and table.gain_over_hazy.tolist() == [11, 7, 0, 0]
+    assert table.label.tolist() == ["longest-student"] * 2 + ["onward-student"] * 2 + ["hazy-all_pairs"] * 2
+    assert table.psnr_rgb.tolist() == [20.5, 22.5, 24.5, 26.5, 9.5, 15.5]
+    assert table.gain_over_hazy.tolist() == [11, 7, 15, 11, 0, 0]
 
 
 @pytest.mark.parametrize("level", range(1, 11))

@@ -295,12 +295,12 @@ def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if
     assert ("with the module as released: 21.50 dB, SSIM 0.8000, differences of +0.500 [+0.500, +0.500] dB and "
             "+0.0000 [+0.0000, +0.0000], intervals over scenes") in line
     assert "ships" not in line
-    monkeypatch.setattr(model_card, "ships", lambda study: True)
+    monkeypatch.setattr(model_card, "shipped", lambda study: "longest-student")
     assert "Its weights are those that dehazelib ships." in point(report.block(folder), "The longest runs")
 
 
 def test_the_student_gone_on_alone_is_told_and_it_is_the_one_shipped(make, monkeypatch):
-    monkeypatch.setattr(model_card, "ships", lambda study: True)
+    monkeypatch.setattr(model_card, "shipped", lambda study: "onward-student")
     pair = [row for label in ("longest-student", "longest-framework") for row in runs_of(label, 1, steps=500, batch=2)]
     more = runs_of("onward-student", 1, steps=300, batch=2, start="longest-student-s0")
     scores = [row for label, psnr in (("longest-student", 20.0), ("longest-framework", 20.5), ("onward-student", 22.0))

@@ -263,3 +263,12 @@ def test_an_unknown_run_names_those_that_are_there(settings, finished):
 
 def test_the_hazy_input_scores_as_a_run_without_training(finished):
     assert len(finished[2].scores()) == 4 and finished[2].log().empty
+
+
+def test_the_last_of_the_longest_runs_are_scored_on_all_pairs_the_others_on_some():
+    settings = profiles.load("smoke", longest=[{"steps": 1}, {"steps": 1}], onward=[{"steps": 1}])
+    data = open_data("rooms")
+    everything = len(next(iter(data.tests.values())))
+    counts = {spec.label: len(runs.test_sets(settings, data, spec)[0]) for spec in study.longest(settings)}
+    whole = {label for label, count in counts.items() if count == everything}
+    assert whole == {*study.LONG, study.HAZY_ALL, study.PRIOR_ALL} and settings.test_pairs < everything

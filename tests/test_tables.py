@@ -236,9 +236,9 @@ def test_the_search_names_what_each_run_changes_and_rests_on_validation_alone(tm
     same = {"training_images": 1000, "minutes": 2.0, "best_validation_psnr_rgb": 19.0, "lr": 4e-3, "loss": "mse"}
     rows = [run("student", **same), run("student", seed=1, **same | {"best_validation_psnr_rgb": 20.0}),
             run("search-slow", **same | {"lr": 1e-3, "best_validation_psnr_rgb": 18.0}),
-            run("framework-as_released", **same)]
+            run("onward-student", **same | {"lr": 2e-3}), run("framework-as_released", **same)]
     table = tables.write(folder(tmp_path, runs=rows), "table_search")
-    assert table.label.tolist() == ["student", "search-slow"]
+    assert table.label.tolist() == ["student", "search-slow", "onward-student"]
     assert row(table, label="search-slow").changed == "lr 0.001" and row(table, label="student").changed == ""
     assert row(table, label="student").best_validation_psnr_rgb == 19.5 and row(table, label="student").runs == 2
     text = (tmp_path / "tables/table_search.md").read_text()
