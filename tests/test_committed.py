@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from dehazelib import evaluation, inference, model_card, paths, report, runs, tables, verdict
+from dehazelib import evaluation, inference, model_card, paths, report, runs, speed, tables, verdict
 from dehazelib.data.pairs import open_tests
 from dehazelib.measured import METRICS
 from dehazelib.spec import Spec
@@ -74,10 +74,11 @@ def test_tables_and_verdicts_follow_from_the_rows_byte_for_byte(study, rows):
 
 @pytest.mark.skipif(not STUDIES, reason=WITHOUT)
 def test_readme_and_results_readme_are_what_report_writes():
-    block = report.inside((paths.ROOT / "README.md").read_text(encoding="utf-8"))
+    readme = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    block = report.inside(readme, "claims")
     shown = [study for study in STUDIES if f"results/{study.name}/" in block]
     assert len(shown) == 1, "README.md shows no committed study: dehazelib report"
-    assert block == report.block(shown[0])
+    assert block == report.block(shown[0]) and report.inside(readme, "speed") == speed.section(RESULTS / "benchmarks")
     assert (RESULTS / "README.md").read_text(encoding="utf-8") == report.overview(shown[0])
     assert RESULTS / "README.md" in FILES
     for link in re.findall(r"\]\((results/[^)]*)\)", block):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from dehazelib import cli, findings, model_card, paths, report, verdict
+from dehazelib.report import BLOCKS
 
 FACTS = {"manifest": "abc", "commit": "c0ffee", "processor": "EPYC", "gpu": "", "torch": "2.13", "minutes": 10.0,
          "threads": 1, "data": "nyu", "task": "dehazing", "network": "student", "parameters": 96007, "crop": 0,
@@ -53,7 +54,8 @@ def make(results):
 @pytest.fixture
 def readme(tmp_path):
     file = tmp_path / "README.md"
-    file.write_text(f"# Title\n\n{report.BEGIN}\nStale.\n{report.END}\n\nThe rest.\n")
+    (begin, end), speed = BLOCKS["claims"], "\n".join(BLOCKS["speed"])
+    file.write_text(f"# Title\n\n{begin}\nStale.\n{end}\n\nThe rest.\n{speed}\n")
     return file
 
 
@@ -210,8 +212,9 @@ def test_writing_changes_the_block_only_and_twice_gives_the_same_bytes(make, rea
     folder = make()
     report.write(folder, readme)
     once = readme.read_text()
-    assert once.startswith(f"# Title\n\n{report.BEGIN}\n") and once.endswith(f"\n{report.END}\n\nThe rest.\n")
-    assert report.inside(once) == report.block(folder) and "Stale" not in once
+    begin, end = BLOCKS["claims"]
+    assert once.startswith(f"# Title\n\n{begin}\n") and f"\n{end}\n\nThe rest.\n{BLOCKS['speed'][0]}\n" in once
+    assert report.inside(once, "claims") == report.block(folder) and "Stale" not in once
     assert (results / "README.md").read_text() == report.overview(folder)
     made = {file.name: file.read_bytes() for file in (folder / "tables").iterdir()}
     assert {"table5.csv", "table9.md", "verdict.csv"} <= made.keys()
@@ -228,8 +231,11 @@ def test_what_calculation_shows_is_linked_where_it_is(make):
     assert "(results/cpu-nyu/tables/forensics.md)" in point(report.block(folder), "Without training")
 
 
-@pytest.mark.parametrize("text", ["", report.BEGIN, f"{report.END}\n{report.BEGIN}", f"{report.BEGIN}{report.END}" * 2])
-def test_markers_must_be_there_once_in_order(make, readme, text):
+@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("text", ["", "{0}", "{1}\n{0}", "{0}{1}" * 2])
+def test_markers_must_be_there_once_in_order(make, readme, name, text):
+    others = "".join("".join(markers) for other, markers in BLOCKS.items() if other != name)
+    text = text.format(*BLOCKS[name]) + others
     readme.write_text(text)
     with pytest.raises(ValueError, match="needs the lines"):
         report.write(make(), readme)
@@ -257,7 +263,7 @@ def test_the_command_writes_both_files_and_says_where_a_study_is_missing(make, r
     assert "No study cpu" in capsys.readouterr().err and not results.exists()
     folder = make()
     assert cli.main(["report", "--readme", str(readme)]) == 0
-    assert report.inside(readme.read_text()) == report.block(folder) and (results / "README.md").exists()
+    assert report.inside(readme.read_text(), "claims") == report.block(folder) and (results / "README.md").exists()
 
 
 def test_no_torch_is_needed(make):
