@@ -76,7 +76,7 @@ def parser() -> Parser:
     _study_options(verdict)
     verdict.set_defaults(run=print_verdict)
 
-    report = commands.add_parser("report", help="write tables, README.md's two blocks and results/README.md from the rows")
+    report = commands.add_parser("report", help="write tables, README.md's blocks and results/README.md from the rows")
     report.add_argument("--profile", default="cpu", help="the study: its profile or its folder's name (default: cpu)")
     report.add_argument("--readme", type=Path, default=paths.ROOT / "README.md", metavar="FILE",
                         help="file with the markers of both blocks (default: the project's README.md)")
