@@ -89,23 +89,25 @@ def longest(study: Measured) -> list[str]:
                  "scenes; one run each, so nothing is said of other seeds.")
     if study.has(ONWARD):
         more, longer = study.images_seen(ONWARD) - study.images_seen(alone), study.summary(ONWARD)
-        text += (f" The student then went on alone for {more:,.0f} images more, to {longer['psnr_rgb']:.2f} dB, SSIM "
-                 f"{longer['ssim_gauss11_rgb']:.4f}.{shipped.get(ONWARD, '')}")
+        before, after = (study.of_runs(label, "best_validation_psnr_rgb") for label in (alone, ONWARD))
+        text += (f" Gone on alone for {more:,.0f} images more, the student scores {longer['psnr_rgb']:.2f} dB, SSIM "
+                 f"{longer['ssim_gauss11_rgb']:.4f}, and on validation scenes, which decide what is shipped, "
+                 f"{after:.2f} dB, before {before:.2f}.{shipped.get(ONWARD, '')}")
     return [text]
 
 
 def error(study: Measured) -> list[str]:
-    """Returns a sentence on where the error of the student that trained longest lies, if scored block by block."""
+    """Returns a sentence on where the error of the best student lies, if it was scored block by block."""
     rows = study.protocols[study.protocols.test_set == study.main]
     psnr = rows.groupby(["label", "protocol"]).value.mean().unstack("protocol")
-    longest = study.longest_student
-    if longest not in psnr.index or "psnr_rgb_details" not in psnr:
+    best = study.best_student
+    if best not in psnr.index or "psnr_rgb_details" not in psnr:
         return []
     found = [f"{psnr.psnr_rgb[label]:.2f} dB; with the mean colour of the image made right "
              f"{psnr.psnr_rgb_offset[label]:.2f}, with that of every 20x20 block {psnr.psnr_rgb_details[label]:.2f}"
-             for label in (longest, "hazy") if label in psnr.index]
-    pairs = rows.image[rows.label == longest].nunique()
-    return [f"**Where the error lies.** On {pairs} pairs the student that trained longest scores "
+             for label in (best, "hazy") if label in psnr.index]
+    pairs = rows.image[rows.label == best].nunique()
+    return [f"**Where the error lies.** On {pairs} pairs the best student scores "
             + ", so that only details count; the hazy input ".join(found) + "."]
 
 

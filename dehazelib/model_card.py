@@ -27,11 +27,11 @@ LIMITS = (
 def card(folder: Path) -> str:
     """Returns dehazelib/weights/README.md: what the weights are, how they were trained, how good they are, limits.
 
-    folder: of a study with the run whose weights are shipped, or else the student that trained longest there. Raises
+    folder: of a study with the run whose weights are shipped, or else with the student to ship. Raises
       ValueError if it has none. The same rows give the same text.
     """
     study = Measured(folder)
-    label = shipped(study) or study.longest_student
+    label = shipped(study) or study.best_student
     if not study.has(label):
         raise ValueError(f"{folder} has no scores of {label}: its profile names no phases of it, or they were not run.")
     phases = list(study.phases(label).itertuples())

@@ -53,7 +53,7 @@ class Settings:
     search: dict = field(default_factory=dict)  # name -> changes to the student's spec; compared on validation scenes
     # phases of the longest pair, student and framework, each a dict of changes; each goes on from the one before
     longest: list = field(default_factory=list)
-    onward: list = field(default_factory=list)  # phases by which the student then goes on alone, to be shipped
+    onward: list = field(default_factory=list)  # phases by which the student then goes on alone
     student: str = "student"  # a network of the catalogue to try with and without the affinity module, too
     plug_and_play: list = field(default_factory=lambda: ["aod_net"])  # more such networks
     baselines: list = field(default_factory=lambda: ["aod_net", "dehazenet"])  # trained rows of Table 5; ["all"] or []
