@@ -89,10 +89,12 @@ def longest(study: Measured) -> list[str]:
                  "scenes; one run each, so nothing is said of other seeds.")
     if study.has(ONWARD):
         more, longer = study.images_seen(ONWARD) - study.images_seen(alone), study.summary(ONWARD)
-        before, after = (study.of_runs(label, "best_validation_psnr_rgb") for label in (alone, ONWARD))
         text += (f" Gone on alone for {more:,.0f} images more, the student scores {longer['psnr_rgb']:.2f} dB, SSIM "
-                 f"{longer['ssim_gauss11_rgb']:.4f}, and on validation scenes, which decide what is shipped, "
-                 f"{after:.2f} dB, before {before:.2f}.{shipped.get(ONWARD, '')}")
+                 f"{longer['ssim_gauss11_rgb']:.4f}")
+        before, after = (study.of_runs(label, "held_out_psnr_rgb") for label in (alone, ONWARD))
+        text += "." if np.isnan([before, after]).any() else (
+            f"; on all validation pairs, which decide what is shipped, {after:.2f} dB, before {before:.2f}.")
+        text += shipped.get(ONWARD, "")
     return [text]
 
 

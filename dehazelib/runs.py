@@ -325,6 +325,9 @@ def _summary(one: Run) -> dict:
     if len(log):
         best = log.loc[log.validation_psnr_rgb.idxmax()]
         row |= {"best_epoch": math.ceil(best.epoch), "best_validation_psnr_rgb": best.validation_psnr_rgb}
+        scores = one.scores()
+        held_out = scores[scores.test_set.astype(str).str.endswith("_validation")]  # of notebook 3, for shipping
+        row["held_out_psnr_rgb"] = held_out.psnr_rgb.mean() if len(held_out) else None
         row["psnr_selected_on_test"] = log.test_psnr_rgb.max() if "test_psnr_rgb" in log else None
     keep = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "cores", "threads", "gpu", "torch")
     options = {k: v for k, v in dataclasses.asdict(one.spec).items() if k not in row}

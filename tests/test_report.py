@@ -308,14 +308,14 @@ def test_the_longest_run_is_told_with_and_without_the_module_and_shipped_only_if
 def test_the_student_gone_on_alone_is_told_and_whose_weights_are_shipped(make, monkeypatch):
     monkeypatch.setattr(model_card, "shipped", lambda study: "onward-student")
     pair = [row for label in ("longest-student", "longest-framework")
-            for row in runs_of(label, 1, steps=500, batch=2, best_validation_psnr_rgb=21.0)]
-    more = runs_of("onward-student", 1, steps=300, batch=2, start="longest-student-s0", best_validation_psnr_rgb=21.5)
+            for row in runs_of(label, 1, steps=500, batch=2, held_out_psnr_rgb=21.0)]
+    more = runs_of("onward-student", 1, steps=300, batch=2, start="longest-student-s0", held_out_psnr_rgb=21.5)
     scores = [row for label, psnr in (("longest-student", 20.0), ("longest-framework", 20.5), ("onward-student", 22.0))
               for row in scores_of(label, [[psnr] * 3])]
     line = point(report.block(make(runs=pair + more, scores=scores)), "The longest runs")
     assert "The student alone saw 1,000 images, reduced 4 times: 0.036 % " in line and "20.00 dB, SSIM 0.8000" in line
     assert line.endswith(
-        "Gone on alone for 600 images more, the student scores 22.00 dB, SSIM 0.8000, and on validation scenes, which "
+        "Gone on alone for 600 images more, the student scores 22.00 dB, SSIM 0.8000; on all validation pairs, which "
         "decide what is shipped, 21.50 dB, before 21.00. Its weights are those that dehazelib ships.")
     assert line.count("ships") == 1
 

@@ -272,3 +272,14 @@ def test_the_last_of_the_longest_runs_are_scored_on_all_pairs_the_others_on_some
     counts = {spec.label: len(runs.test_sets(settings, data, spec)[0]) for spec in study.longest(settings)}
     whole = {label for label, count in counts.items() if count == everything}
     assert whole == {*study.LONG, study.HAZY_ALL, study.PRIOR_ALL} and settings.test_pairs < everything
+
+
+def test_the_mean_over_all_validation_pairs_is_in_the_rows_once_they_are_scored(settings):
+    data = open_data("rooms")
+    (one,) = runs.obtain(settings, [study.student(settings)])
+    held_out = one.score(data.validation).psnr_rgb.mean()
+    runs.collect(settings)
+    rows = pd.read_csv(settings.folder / "runs.csv").set_index("run")
+    assert rows.held_out_psnr_rgb[one.spec.id] == pytest.approx(held_out)
+    kept = pd.read_csv(settings.folder / "scores.csv")
+    assert not kept.test_set.str.endswith("_validation").any(), "validation scenes are no test scenes"
