@@ -26,8 +26,8 @@ TEXT = ("run", "label", "network", "task", "target", "test_set", "image", "teach
         "features", "distance", "start", "schedule", "augment", "manifest", "commit", "processor", "gpu", "torch",
         "name", "title", "form", "device", "protocol", "statistic")
 NOT_OPTIONS = ("run", "label", "network", "seed", "parameters", "best_epoch", "best_validation_psnr_rgb",
-               "held_out_psnr_rgb", "psnr_selected_on_test", "minutes", "peak_memory_mb", "commit", "processor", "cores",
-               "threads", "gpu", "torch")
+               "held_out_psnr_rgb", "psnr_selected_on_test", "minutes", "peak_memory_mb", "commit", "processor",
+               "cores", "threads", "gpu", "torch")
 BOOTSTRAP_SEED = 0
 
 

@@ -49,8 +49,8 @@ AMOUNT = ["seeds", "images", "status"]
 COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "seeds_compared",
           "images")  # whole numbers or empty
 DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size": 3,
-            "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "held_out": 2, "mean": 4, "gain": 2, "before": 4,
-            "after": 4, "change": 4}
+            "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "held_out": 2, "mean": 4, "gain": 2,
+            "before": 4, "after": 4, "change": 4}
 
 
 # ---------------------------------------------------------------------------------------------- one builder per kind
