@@ -77,6 +77,7 @@ def test_training_is_told_in_float32_and_in_the_quickest_way(tmp_path):
     what, ratio, hours = ([line[i] for line in lines(tmp_path)] for i in (0, 2, 3))
     assert [name.removeprefix("training step, whole images: exact affinity") for name in what] == [
         ", freed memory given back", "", ", bf16"]
+    assert {line[1] for line in lines(tmp_path)} == {speed.AGAINST} and "freed memory back" in speed.AGAINST
     assert ratio == ["2.0 (timed once)", "4.0 (timed once)", "10 (timed once)"]
     assert hours == [f"the paper's recipe: {ours} hours instead of 3,886" for ours in ("1,943", "972", "389")]
 
@@ -86,7 +87,7 @@ def test_training_is_told_in_float32_and_in_the_quickest_way(tmp_path):
     (-0.06, "200 ms, compiled", "2.0 (2.0 to 2.0)", "1.5 (1.5 to 1.5)", "+0.000 dB on 2 images")])
 def test_the_quickest_runtime_may_lose_little(tmp_path, loss, best, over_eager, over_kept, change):
     size = {"height": 460, "width": 620}
-    times = (("eager", 400.0), (speed.KEPT, 300.0), ("compiled", 200.0), ("int8", 100.0))
+    times = (("eager", 400.0), (speed.KEPT, 300.0), ("compiled", 200.0), ("int8", 100.0), (speed.STRIPS, 350.0))
     rows = [timed(HERE, name, ms, ms, **size) for name, ms in times]
     write(tmp_path, "inference", sum(rows, timed(HERE, "eager", 9.0, height=9, width=9)))
     write(tmp_path, "inference_accuracy", [HERE | {"method": name, "image": image, "psnr_change_db": change}
@@ -95,7 +96,9 @@ def test_the_quickest_runtime_may_lose_little(tmp_path, loss, best, over_eager, 
           + [THERE | {"method": "int8", "image": "c", "psnr_change_db": -9.0}])
     image = f"one 460x620 image: {best}"
     assert lines(tmp_path) == [[image, "400 ms, eager", over_eager, change],
-                               [image, f"300 ms, {speed.KEPT}", over_kept, ""]]
+                               [image, f"300 ms, {speed.KEPT}", over_kept, ""],
+                               ["one 460x620 image: 350 ms, strips", f"300 ms, {speed.KEPT}", "0.9 (0.9 to 0.9)",
+                                "`dehazelib dehaze` on a CPU, for its memory"]]
 
 
 def test_a_photograph_takes_memory_and_time(tmp_path):
