@@ -66,6 +66,7 @@ class Settings:
     baseline_batch: int = 2
     baseline_crop: int = 48
     zero_shot_steps: int = 2  # per image, for ZID (its authors: 500)
+    zero_shot_pairs: int = 0  # of the test pairs, for ZID, which takes minutes for one; 0: all of them
     benchmarks: list = field(default_factory=lambda: ["aod_net", "dehazenet", "student", "dsc_mc_fsrcnn", "mc_fsrcnn"])
     affinity_pixels: list = field(default_factory=lambda: [256, 1024, 4096])  # sizes N of the affinity loss to measure
     train_scenes: int = 0  # train on the first so many scenes; 0: all
@@ -97,8 +98,9 @@ class Settings:
         others = (*BASELINES, *SR_BASELINES)
         if unknown := set(self.single_seed) - {*others, *self.plug_and_play, self.student}:
             raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(others)}.")
-        if self.test_pairs < 0:
-            raise ValueError(f"test_pairs is {self.test_pairs}: give a number of pairs, or 0 for all.")
+        for name in ("test_pairs", "zero_shot_pairs"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a number of pairs, or 0 for all.")
         if self.described_seeds < 0:
             raise ValueError(f"described_seeds is {self.described_seeds}: give a number, or 0 for ablation_seeds.")
         object.__setattr__(self, "data", _data(self.data))

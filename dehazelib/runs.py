@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -26,7 +27,7 @@ from dehazelib.spec import SUBSTITUTES, Spec
 from dehazelib.training import CHECKPOINT, LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
-PART = 10  # images scored between two writings of scores.csv: a network fitted to each image takes minutes for one
+PART = 10  # images scored between two writings of scores.csv; of networks that are fitted to each image, 1
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
 
 
@@ -144,12 +145,15 @@ class Run:
             network = self.network().to(hardware.device)
             with self.locked():
                 missing = self.unscored(pairs)  # another process may have scored them meanwhile
-                for start in range(0, len(missing), PART):
-                    new = scores(network, self.spec, pairs.only(missing[start:start + PART]))
-                    known = self.scores()
-                    write_csv(pd.concat([known, new]) if len(known) else new, self.folder / SCORES)
+                for start in range(0, len(missing), self.part):
+                    self.score_part(network, pairs.only(missing[start:start + self.part]))
         known, names = self.scores(), {pair.name for pair in task_pairs(self.spec, pairs).pairs}
         return known[(known.test_set == pairs.name) & known.image.isin(names)]
+
+    def score_part(self, network: nn.Module, pairs: Pairs) -> None:
+        """Adds the scores of some pairs to scores.csv."""
+        new, known = scores(network, self.spec, pairs), self.scores()
+        write_csv(pd.concat([known, new]) if len(known) else new, self.folder / SCORES)
 
     def unscored(self, pairs: Pairs) -> list[Pair]:
         """Returns the pairs of a set that are not in scores.csv yet."""
@@ -188,6 +192,11 @@ class Run:
     def _scored_list(self, settings: Settings) -> Path:
         return self.folder / f"scored-{settings.test_pairs}.json"
 
+    @property
+    def part(self) -> int:
+        """How many images are scored between two writings of scores.csv."""
+        return PART
+
     def log(self) -> pd.DataFrame:
         """Returns the learning curve, one row per validation."""
         return pd.read_csv(self.folder / LOG)
@@ -197,7 +206,7 @@ class Run:
 
 
 class Control(Run):
-    """A network without training: a control, or one that fits each image alone. Scored like a run, never trained."""
+    """A network without training, a control. Scored like a run, never trained."""
 
     @property
     def done(self) -> bool:
@@ -212,17 +221,36 @@ class Control(Run):
         return self
 
     def network(self) -> nn.Module:
-        zero_shot = networks.CATALOGUE[self.spec.network].role == "zero_shot"
-        return networks.build(self.spec.network, **({"steps": self.spec.steps} if zero_shot else {})).eval()
+        return networks.build(self.spec.network).eval()
 
     def log(self) -> pd.DataFrame:
         return pd.DataFrame()
 
 
+class ZeroShot(Control):
+    """A network that is fitted to each image when it is scored, which takes minutes for one."""
+
+    part = 1
+
+    def network(self) -> nn.Module:
+        return networks.build(self.spec.network, steps=self.spec.steps, seed=self.spec.seed).eval()
+
+    def score_part(self, network: nn.Module, pairs: Pairs) -> None:
+        """Adds the scores of some pairs to scores.csv, and what fitting them took to the run's minutes."""
+        started = time.monotonic()
+        super().score_part(network, pairs)
+        facts = self.provenance()
+        facts["minutes"] += (time.monotonic() - started) / 60
+        write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+
+    def _scored_list(self, settings: Settings) -> Path:
+        return self.folder / f"scored-{settings.zero_shot_pairs or settings.test_pairs}.json"
+
+
 def run(cabinet: Path, spec: Spec) -> Run:
     """Returns the run (or control) of a specification; nothing is trained yet."""
     role = networks.CATALOGUE[spec.network].role if spec.network in networks.CATALOGUE else ""
-    return (Control if role in ("control", "zero_shot") else Run)(cabinet, spec)
+    return {"control": Control, "zero_shot": ZeroShot}.get(role, Run)(cabinet, spec)
 
 
 def find(cabinet: Path, run_id: str) -> Run:
@@ -285,6 +313,8 @@ def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
     """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
     count = 0 if spec.label in (*study.LONG, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
     everything = [pairs.some(count) for pairs in data.tests.values()]
+    if networks.CATALOGUE[spec.network].role == "zero_shot":
+        return [everything[0].some(settings.zero_shot_pairs)]
     return everything if spec.network in ("student", "hazy") else everything[:1]
 
 

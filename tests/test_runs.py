@@ -67,6 +67,20 @@ def test_scores_are_kept_while_the_others_are_computed(settings, finished, monke
     runs.write_csv(before, one.folder / runs.SCORES)
 
 
+def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_of_the_same_pairs(settings, finished):
+    few = dataclasses.replace(settings, test_pairs=4, zero_shot_steps=1, zero_shot_pairs=2)
+    specs = [study.baseline(few, "zid").replace(seed=seed) for seed in (0, 1)]
+    first, second = runs.obtain(few, specs)
+    wider = {pair.name for pair in open_data("rooms").tests["rooms"].some(4).pairs}
+    assert set(first.scores().image) == set(second.scores().image) < wider and len(first.scores()) == 2
+    assert (first.scores().psnr_rgb != second.scores().psnr_rgb).all()
+    minutes = first.provenance()["minutes"]
+    whole = dataclasses.replace(few, zero_shot_pairs=0)
+    assert minutes > 0 and first.scored(few) and not first.scored(whole)
+    assert set(runs.obtain(whole, specs[:1])[0].scores().image) == wider and first.provenance()["minutes"] > minutes
+    assert len(first.study_scores(few)) == 2 and len(first.study_scores(whole)) == 4
+
+
 def test_a_gpu_that_was_not_used_is_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.provenance, "environment", lambda: {"gpu": "H100"})
     one, data = runs.Run(tmp_path, study.student(profiles.load("smoke"))), open_data("rooms")
