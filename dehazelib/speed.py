@@ -1,4 +1,4 @@
-"""What the benchmarks of results/benchmarks say, as tables for README.md."""
+"""What the benchmarks of results/benchmarks say, as a table for README.md."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from dehazelib.bench import timing
 from dehazelib.claims import published_images
 from dehazelib.tables import markdown_rows
 
-HEADER = ["what", "against", "times as fast", "note"]
+HEADER = ["times as fast", "as"]  # then a column per machine
 LITERAL, RELEASED, EAGER = "N x N", "as released", "eager"  # what each benchmark compares with
 AGAINST = "the released step, written anew; it gives freed memory back"
 KEPT = "eager, freed memory kept"
@@ -22,15 +22,21 @@ SIZE = {"height": 460, "width": 620}
 
 
 def section(folder: Path) -> str:
-    """Returns a table per machine of what the benchmarks' rows in `folder` say; no line where the reference lacks."""
+    """Returns a table of what the benchmarks' rows in `folder` say, a column per machine; nothing where the reference
+    lacks."""
     made = [(_affinity, "affinity"), (_training, "training"), (_inference, "inference"), (_photo, "photo")]
-    lines = {}
+    told = {}  # (what, against what) -> machine -> cell
     for make, name in made:
         if (file := folder / f"{name}.csv").exists():
             for machine, rows in _read(file).groupby(timing.MACHINE, sort=True):
-                lines.setdefault(machine, []).extend(make(rows, folder, machine))
-    return "\n" + "".join(f"\nOn {timing.machine_name(*machine)}; in brackets the quartiles over repeats:\n\n"
-                   f"{markdown_rows(HEADER, lines[machine])}\n" for machine in sorted(lines) if lines[machine])
+                for what, other, cell in make(rows, folder, machine):
+                    told.setdefault((what, other), {})[machine] = cell
+    if not told:
+        return "\n"
+    machines = sorted({machine for cells in told.values() for machine in cells})
+    lines = [[*key, *(cells.get(machine, "") for machine in machines)] for key, cells in told.items()]
+    header = [*HEADER, *(timing.machine_name(*machine) for machine in machines)]
+    return f"\nIn brackets the quartiles over repeats.\n\n{markdown_rows(header, lines)}\n"
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -68,8 +74,8 @@ def _affinity(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[str
         ours, literal = (needed.get((row.distance, method)) for method in (row.method, LITERAL))
         if row.method != LITERAL:
             what = f"affinity loss {NAMES[row.distance]}, forward and backward, 460x620"
-            cells.append([what + ", fused" * (row.method == FUSED), "its N x N form", _times(row),
-                          f"{ours:,.0f} MB instead of {literal:,.0f}" if ours and literal else ""])
+            cells.append([what + ", fused" * (row.method == FUSED), "its N x N form", _times(row)
+                          + (f"; {ours:,.0f} MB instead of {literal:,.0f}" if ours and literal else "")])
     return cells
 
 
@@ -83,8 +89,9 @@ def _training(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[str
     single = ours[~ours.method.str.contains("16")]  # bits
     given_back = ours[ours.method.str.endswith(GIVEN_BACK)]
     shown = pd.concat([given_back, *(part.nlargest(1, "ratio") for part in (single, ours))]).drop_duplicates("method")
-    return [[f"training step, whole images: {row.method}", AGAINST, _times(row),
-             f"the paper's recipe: {row.hours:,.0f} hours instead of {hours:,.0f}"] for row in shown.itertuples()]
+    return [[f"training step, whole images: {row.method}", AGAINST,
+             f"{_times(row)}; the paper's recipe in {row.hours:,.0f} hours instead of {hours:,.0f}"]
+            for row in shown.itertuples()]
 
 
 def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[str]]:
@@ -95,23 +102,23 @@ def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[st
     changes = _beside(folder / "inference_accuracy.csv", machine)
     lost = changes.groupby("method").psnr_change_db.mean() if len(changes) else pd.Series(dtype=float)
     best = table.ms[[name not in lost or lost[name] > -LOSS for name in table.index]].idxmin()
-    psnr = f"{lost[best]:+z.3f} dB on {changes.image.nunique()} images" if best in lost else ""
+    psnr = f"; {lost[best]:+z.3f} dB on {changes.image.nunique()} images" if best in lost else ""
 
-    def line(method: str, other: str, note: str = "") -> list[str]:
+    def line(what: str, method: str, other: str, note: str = "") -> list[str]:
         ratio = timing.summary(rows, other, by=[]).set_index("method").loc[method]
-        return [f"one 460x620 image: {table.ms[method]:,.0f} ms, {method}", f"{table.ms[other]:,.0f} ms, {other}",
-                _times(ratio), note]
+        return [f"one 460x620 image, {what}", other,
+                f"{_times(ratio)}; {table.ms[method]:,.0f} ms instead of {table.ms[other]:,.0f}{note}"]
 
-    cells = [line(best, EAGER, psnr)]
+    cells = [line("the quickest way", best, EAGER, f"; {best}{psnr}")]
     if KEPT in table.index:
-        cells.append(line(best, KEPT))
+        cells.append(line("the quickest way", best, KEPT))
     if STRIPS in table.index:
-        other = KEPT if KEPT in table.index else EAGER
-        cells.append(line(STRIPS, other, "`dehazelib dehaze` on a CPU, for its memory"))
+        what = "in strips, as `dehazelib dehaze` does on a CPU to save memory"
+        cells.append(line(what, STRIPS, KEPT if KEPT in table.index else EAGER))
     return cells
 
 
 def _photo(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[str]]:
     (row,) = rows.itertuples()
-    return [[f"a photograph of {row.height * row.width / 1e6:.0f} megapixels, in strips on the CPU", "", "",
+    return [[f"a photograph of {row.height * row.width / 1e6:.0f} megapixels, in strips on the CPU", "",
              f"{row.seconds:,.0f} seconds, a process of {row.peak_mb:,.0f} MB"]]

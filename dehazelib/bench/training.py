@@ -127,7 +127,6 @@ def ours(spec: Spec, data: Data, device: torch.device) -> dict[str, Callable]:
     """Returns our ways of taking the same step, by name; on a GPU every candidate of the autotuning, too."""
     low = "bf16-mixed"
     methods = {
-        "exact affinity": step(spec, data, device, Tuning(False)),
         WAY: step(spec, data, device, Tuning(True)),
         "exact affinity, channels last, bf16": step(spec.replace(precision=low), data, device, Tuning(True)),
         "student alone, channels last": step(spec.replace(features="none", teacher=""), data, device, Tuning(True)),
