@@ -295,10 +295,10 @@ def budget(study: Measured, *labels: str) -> str:
 def tested_on(study: Measured, *labels: str) -> str:
     """Returns the test set, how many of its images, and how many seeds scores of these labels rest on."""
     summaries = [study.summary(label) for label in labels]
-    count = min(one["images"] for one in summaries)
-    text = f"{study.main}, {count} "
+    counts = sorted({one["images"] for one in summaries})
+    text = f"{study.main}, {' and '.join(map(str, counts))} "
     claimed = int(published("claims").set_index("id").value["sots_test_pairs"])
-    if study.main == "sots_indoor" and _task(study, labels[0]) == "dehazing" and count < claimed:
+    if study.main == "sots_indoor" and _task(study, labels[0]) == "dehazing" and counts[0] < claimed:
         text += f"of {claimed} pairs"
     else:
         text += "images"

@@ -30,7 +30,7 @@ from dehazelib.figure_style import (
 )
 from dehazelib.figure_style import style as style  # the diagrams' too
 from dehazelib.statistics import mean_interval
-from dehazelib.tables import DIFFERENCE, SAME_BUDGET
+from dehazelib.tables import DIFFERENCE, SAME_BUDGET, VALIDATION
 
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an error overlay
 INTERVAL = "95 % interval (Student's t) over"
@@ -195,15 +195,16 @@ def scores_by_label(scores: pd.DataFrame, reference: str = "student") -> Figure:
 
 def gains(table: pd.DataFrame, printed: float) -> Figure:
     """Returns what each framework gains over the student trained alone, in dB with its 95 % interval, in the table's
-    order, beside the gain that the paper prints.
+    order, on the test set and below it on validation scenes, beside the gain that the paper prints.
 
-    table: rows with label, difference, difference_low, difference_high (dB, the limits NaN if there are none) and
-      verdict, such as tables.build(folder, "table_controls") gives; rows without a difference are left out.
+    table: rows with label, difference, difference_low, difference_high (dB, the limits NaN if there are none), verdict,
+      validation_difference, validation_low and validation_high, such as tables.build(folder, "table_controls") gives;
+      rows without a difference are left out.
     """
-    require(table, ["label", *DIFFERENCE, "verdict"], "gains")
+    require(table, ["label", *DIFFERENCE, "verdict", *VALIDATION], "gains")
     table = table.dropna(subset=["difference"]).iloc[::-1].reset_index(drop=True)  # the first one on top
     require(table, DIFFERENCE, "gains")
-    fig, ax = subplots(1, 1, 1.5 + 0.3 * len(table))
+    fig, ax = subplots(1, 1, 1.5 + 0.36 * len(table))
     ax.axvline(0, color=GREY, lw=1)
     handles = [ax.axvline(printed, color="C1", ls="--", lw=1.8, label=f"the paper's {printed:+g} dB")]
     named = table.verdict.where(table.verdict.isin(VERDICTS), "undecided")
@@ -212,9 +213,14 @@ def gains(table: pd.DataFrame, printed: float) -> Figure:
         ax.errorbar(rows.difference, rows.index, xerr=whiskers(rows, *DIFFERENCE), fmt=marker, color=colour, lw=1.8)
         if len(rows):
             handles.append(Line2D([], [], marker=marker, color=colour, label=verdict))
-    ax.set(yticks=table.index, yticklabels=map(name_of, table.label), ylim=(-0.6, len(table) - 0.4))
+    held_out = table.dropna(subset=[VALIDATION[0]])
+    if len(held_out):
+        style = {"fmt": "o", "mfc": "white", "ms": 4, "color": GREY, "lw": 1}
+        ax.errorbar(held_out[VALIDATION[0]], held_out.index - 0.3, xerr=whiskers(held_out, *VALIDATION), **style)
+        handles.append(Line2D([], [], marker="o", mfc="white", ms=4, color=GREY, lw=1, label="on validation scenes"))
+    ax.set(yticks=table.index, yticklabels=map(name_of, table.label), ylim=(-0.7, len(table) - 0.4))
     ax.set_xlabel("PSNR less that of the student alone (dB)")
-    legend(fig, handles, "whiskers: 95 % interval over seeds and scenes; of one seed, over scenes", columns=4)
+    legend(fig, handles, "whiskers: 95 % interval over seeds and scenes; of one seed, over scenes", columns=5)
     return fig
 
 

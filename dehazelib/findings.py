@@ -11,7 +11,7 @@ from dehazelib.profiles import RECIPES
 from dehazelib.study import IMAGE as SIDES
 from dehazelib.study import LONGEST, ONWARD, TEACHER
 
-GAINS = ["the student with the module", "less the student alone (dB)", "verdict",
+GAINS = ["the student with the module", "less the student alone (dB)", "verdict", "the same on validation scenes (dB)",
          "the affinity term's share of the gradient (median)"]
 TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
             "nyu": "NYU Depth v2 with haze made by RESIDE's recipe, not the original ITS files"}
@@ -21,34 +21,69 @@ TEST = {"rooms": "images of the embedded rooms", "sots_indoor": "of the 500 SOTS
 def gains(study: Measured, results: str) -> str:
     """Returns what the module gains in each of its forms: a chart if there is one, a table, and what to think of it.
 
+    results: as for chart.
+    """
+    rows = tables.controls(study).dropna(subset="difference")
+    rows = rows[rows.label.isin([tables.FRAMEWORK, *tables.FURTHER])]
+    if rows.empty:
+        return "**What the module gains**: not run."
+    ours, validation = (rows[columns].to_numpy() for columns in (tables.DIFFERENCE, tables.VALIDATION))
+    cells = []
+    for row, limits, held_out in zip(rows.itertuples(), ours, validation):
+        share = gradient_share(study, row.label)
+        cells.append([row.model.removeprefix("Ours, "), interval(*limits, "+z.3f"), row.verdict,
+                      "" if np.isnan(held_out[0]) else interval(*held_out, "+z.3f"),
+                      "" if np.isnan(share) else f"{share:.2g} %"])
+    return f"{chart(study, results)}{tables.markdown_rows(GAINS, cells)}\n{_meaning(study)}"
+
+
+def chart(study: Measured, results: str) -> str:
+    """Returns a headline and the chart of what the module gains, if it is drawn.
+
     results: the folder of the studies, as seen from where the text will stand, with a slash at its end.
     """
     printed = published("claims", text=True).set_index("id").value["affinity_gain_db"]
-    rows = tables.controls(study).dropna(subset="difference")
-    rows = rows[rows.label.isin([tables.FRAMEWORK, *tables.FURTHER])]
-    cells = []
-    for row, limits in zip(rows.itertuples(), rows[tables.DIFFERENCE].to_numpy()):
-        share = gradient_share(study, row.label)
-        pushes = "" if np.isnan(share) else f"{share:.2g} %"
-        cells.append([row.model.removeprefix("Ours, "), interval(*limits, "+z.3f"), row.verdict, pushes])
-    if not cells:
-        return "**What the module gains**: not run."
-    chart = study.folder / "figures" / "gains.png"
-    picture = f"![What each form of the module gains]({results}{study.folder.name}/figures/{chart.name})\n\n"
+    file = study.folder / "figures" / "gains.png"
+    picture = f"![What each form of the module gains]({results}{study.folder.name}/figures/{file.name})\n\n"
     return (f"**What the module gains** over the student alone at the same budget (paper: +{printed} dB):\n\n"
-            f"{picture * chart.exists()}{tables.markdown_rows(GAINS, cells)}\n{_black(study)}")
+            f"{picture * file.exists()}")
 
 
-def _black(study: Measured) -> str:
-    """Returns a sentence on what the trained teacher gains over teachers that show nothing, and on what gains mean."""
-    trained = f"{tables.FRAMEWORK}-adaptive"
-    less = [f"{name} {interval(*study.difference(trained, label), '+z.3f')}"
-            for label, name in (("framework-untrained_teacher", "the untrained one, whose output is nearly black,"),
-                                ("framework-black_teacher", "a black image"))
-            if study.has(trained) and study.has(label)]
-    text = f"The trained teacher less {' and less '.join(less)} dB, all with adaptive weight. " if less else ""
-    return (f"{text}Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
-            "against the paper, whose networks saw far more images.")
+def black(study: Measured) -> str:
+    """Returns a sentence on what the trained teacher gains over one that shows nothing; empty if it was not run."""
+    pair = f"{tables.FRAMEWORK}-adaptive", "framework-black_teacher"
+    if not all(map(study.has, pair)):
+        return ""
+    return ("Framework with the trained teacher minus framework with a black image in its place, both with adaptive "
+            f"weight: {interval(*study.difference(*pair), '+z.3f')} dB.")
+
+
+def _meaning(study: Measured) -> str:
+    """Returns sentences on controls, on what gains mean, and on what those on validation scenes rest on."""
+    trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
+    less = (f" With the untrained one, whose output is nearly black: "
+            f"{interval(*study.difference(trained, untrained), '+z.3f')} dB."
+            if study.has(trained) and study.has(untrained) else "")
+    count = study.of_runs("student", "validation_pairs")
+    pairs = "" if np.isnan(count) else (f" The validation scenes are {count:.0f} pairs that no run was trained on and "
+                                        "that chose each run's checkpoint; their limits are Student's t over seeds.")
+    return (f"{black(study)}{less} Verdicts on gains hold at this budget, which both sides share; a score by itself is "
+            f"not held against the paper, whose networks saw far more images.{pairs}").lstrip()
+
+
+def quality(study: Measured) -> str:
+    """Returns sentences on how good the student and the framework are that were trained longest."""
+    pair = [label for label in LONGEST if study.has(label)] or ["student", tables.FRAMEWORK]
+    told = []
+    for label in filter(study.has, pair):
+        ours, name = study.summary(label), "with the module" if "framework" in label else "the student alone"
+        told.append(f"{name} {ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}")
+    of_images, of_pixels = (f"{100 * share:.2g} %" for share in shares(study, pair[0]))
+    seeds, shipped = study.summary(pair[0])["seeds"], model_card.shipped(study)
+    ships = {LONGEST[0]: " dehazelib ships the first.", ONWARD: " dehazelib ships the first, gone on alone."}
+    return (f"Trained longest here, shown {of_images} as many images as the published recipe shows and {of_pixels} as "
+            f"many pixels, {' and '.join(told)}, over {study.summary(pair[0])['images']} {TEST[study.main]} "
+            f"({'one run' if seeds == 1 else f'{seeds} seeds'} each).{ships.get(shipped, '')}")
 
 
 def distances(study: Measured) -> list[str]:
@@ -141,14 +176,15 @@ def teacher(study: Measured) -> list[str]:
             f"bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear {bilinear}."]
 
 
-def budget(study: Measured) -> str:
-    """Returns sentences on how much was trained, by which recipe, on which data, on what machine, for how long."""
+def budget(study: Measured, recipe: bool = True) -> str:
+    """Returns sentences on how much was trained, on which data, on what machine, for how long. recipe: also by which
+    recipe."""
     first, trained = study.runs[study.runs.label == "student"].iloc[0], study.runs.dropna(subset="training_images")
     what = f"windows of {first.crop} x {first.crop} pixels" if first.crop else "whole images"
     what += f", averaged over {first.reduce} x {first.reduce} pixels" if first.get("reduce", 1) > 1 else ""
     machines = " and ".join(sorted({row.gpu or _processor(row) for row in trained.itertuples()}))
-    return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}, by "
-            f"{_recipe(first)}; the readings differ in the module alone. All "
+    by = f", by {_recipe(first)}; the readings differ in the module alone" if recipe else ""
+    return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}{by}. All "
             f"{len(trained)} trained runs took {trained.minutes.sum():,.0f} minutes on {machines}. Training "
             f"data: {' and '.join(TRAINING[name] for name in sorted(set(study.runs.data)))}.")
 

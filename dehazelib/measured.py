@@ -83,6 +83,16 @@ class Measured:
             return np.nan, np.nan, np.nan
         return paired_interval(self.rows(a), self.rows(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
 
+    def validation_difference(self, a: str, b: str) -> tuple[float, float, float]:
+        """Returns label a minus label b in PSNR on the validation scenes, each run's best, with 95 % Student-t limits
+        over the seeds that both have; NaN where there are none."""
+        column = "best_validation_psnr_rgb"
+        if column not in self.runs:
+            return np.nan, np.nan, np.nan
+        best = [self.runs[self.runs.label == label].set_index("seed")[column] for label in (a, b)]
+        gaps = (best[0] - best[1]).dropna()
+        return mean_interval(gaps) if len(gaps) else (np.nan, np.nan, np.nan)
+
     def seeds_compared(self, a: str, b: str) -> float:
         """Returns over how many seeds `difference` compares, each with itself; NaN without rows, or where it compares
         means over unlike seeds for lack of two in common."""

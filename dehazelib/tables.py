@@ -44,13 +44,14 @@ ABLATIONS = {  # table -> column of the setting, key whose row is the base, suff
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
 SSIM = ["ssim_gauss11_rgb", "ssim_low", "ssim_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
+VALIDATION = ["validation_difference", "validation_low", "validation_high"]  # the same on held-out training scenes
 COMPARED = [*DIFFERENCE, "seeds_compared"]  # a difference is over the seeds that both have, a score over all of its own
 AMOUNT = ["seeds", "images", "status"]
 COUNTS = ("parameters", "parameters_published", "parameters_deployed", "training_images", "seeds", "seeds_compared",
           "images")  # whole numbers or empty
 DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "best_epoch": 1, "gflops": 3, "size": 3,
             "latency": 2, "peak": 1, "minutes": 1, "best_validation": 2, "held_out": 2, "mean": 4, "gain": 2,
-            "before": 4, "after": 4, "change": 4}
+            "before": 4, "after": 4, "change": 4, "validation": 3}
 
 
 # ---------------------------------------------------------------------------------------------- one builder per kind
@@ -166,15 +167,19 @@ def plug_and_play(study: Measured) -> pd.DataFrame:
 
 
 def controls(study: Measured) -> pd.DataFrame:
-    """Returns the central comparison: every framework against the student trained alone, PSNR and verdict."""
-    columns = ["model", "label", *PSNR, *COMPARED, "verdict", *AMOUNT]
+    """Returns the central comparison: every framework against the student trained alone, PSNR and verdict; beside it
+    the difference on the validation scenes that chose each run's checkpoint."""
+    columns = ["model", "label", *PSNR, *COMPARED, "verdict", *VALIDATION, *AMOUNT]
     models = {"student": "Ours [Student]", FRAMEWORK: "Ours, as released"} | FURTHER
     present = study.scores.label[study.scores.label.str.startswith("framework")].unique()
     labels = [label for label in dict.fromkeys([*models, *present])
               if label.startswith(("student", "framework")) and not label.endswith("equal_budget")]
     rows = [{"model": models.get(label, label), "label": label} | _ours(study, label) for label in labels]
-    return _frame([row | (_difference(study, row["label"], "student") if row["label"] != "student" else {})
-                   for row in rows], columns)
+    for row in rows:
+        if row["label"] != "student":
+            row |= _difference(study, row["label"], "student")
+            row |= dict(zip(VALIDATION, study.validation_difference(row["label"], "student")))
+    return _frame(rows, columns)
 
 
 TABLES = {  # name -> (title, builder)

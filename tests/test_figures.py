@@ -46,7 +46,9 @@ def compared():
     return pd.DataFrame({
         "label": ["student", "framework-as_released", "framework-as_described", "framework-black_teacher"],
         "difference": [np.nan, 0.1, -4.0, 0.5], "difference_low": [np.nan, -0.3, -5.0, np.nan],
-        "difference_high": [np.nan, 0.5, -3.0, np.nan], "verdict": ["", "undecided", "worse", "one seed"]})
+        "difference_high": [np.nan, 0.5, -3.0, np.nan], "verdict": ["", "undecided", "worse", "one seed"],
+        "validation_difference": [np.nan, 0.2, np.nan, 0.1], "validation_low": [np.nan, 0.1, np.nan, np.nan],
+        "validation_high": [np.nan, 0.3, np.nan, np.nan]})
 
 
 TABLE_FIGURES = {
@@ -104,12 +106,17 @@ def test_gains_stand_in_the_tables_order_with_their_intervals_beside_the_printed
     (ax,) = fig.axes
     names = ["module as released", "module as described", "module, black teacher, adaptive"]  # not the student's
     assert [tick.get_text() for tick in ax.get_yticklabels()][::-1] == names
-    spans = {int(at): [low, high] for bars in ax.collections for (low, at), (high, _) in bars.get_segments()}
+    spans = {round(at, 1): [low, high] for bars in ax.collections for (low, at), (high, _) in bars.get_segments()}
     assert [spans[row] for row in (2, 1)] == [pytest.approx([-0.3, 0.5]), [-5.0, -3.0]]
     assert spans[0] == [0.5, 0.5], "a difference without limits has no whisker"
+    held_out = {at: span for at, span in spans.items() if at % 1}  # below the marks of the test set
+    assert held_out == {1.7: pytest.approx([0.1, 0.3]), -0.3: [0.1, 0.1]}
     assert [*ax.lines[1].get_xdata()] == [4.2, 4.2]
     drawn = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert drawn == ["the paper's +4.2 dB", "worse", "one seed", "undecided"]
+    assert drawn == ["the paper's +4.2 dB", "worse", "one seed", "undecided", "on validation scenes"]
+    without = compared().assign(validation_difference=np.nan)
+    labels = [text.get_text() for text in figures.gains(without, 4.2).legends[0].get_texts()]
+    assert labels == drawn[:-1]
 
 
 def test_the_figures_need_no_torch():

@@ -27,6 +27,24 @@ def test_every_quantity_is_measured_and_nothing_else_is():
     assert set(CLAIMS.quantity) == set(verdict.QUANTITIES)
 
 
+@pytest.mark.parametrize("label, psnr, steps, expected, why", [
+    ("zid_oracle", (19.7, 19.8, 19.9), 500, "reproduced", "over scenes within 0.5 dB"),
+    ("zid_oracle", (14.0, 14.5, 15.0), 500, "not reproduced", "over scenes within 0.5 dB"),
+    ("zid_oracle", (14.0, 20.0, 26.0), 500, "not tested here", "the interval cannot tell"),
+    ("zid_oracle", (14.0, 14.5, 15.0), 6, "not tested here", "fewer steps than its authors' 500"),
+    ("zid", (14.0, 14.5, 15.0), 500, "not tested here", "where the ground truth is met best: not run"),
+    ("zid", (19.7, 19.8, 19.9), 500, "not tested here", "where the ground truth is met best: not run"),
+    ("zid", (22.0, 22.1, 22.2), 500, "not reproduced", "over scenes within 0.5 dB"),
+])
+def test_a_network_fitted_to_each_image_is_judged_over_scenes_by_its_authors_own_stopping(tmp_path, label, psnr, steps,
+                                                                                         expected, why):
+    scores = [row for name, values in ((label, [psnr]), ("student", [[*np.add(psnr, 1), 99.0]]))
+              for row in score(name, values, "sots_indoor")]
+    row = decided(folder(tmp_path, scores=scores, runs=[run(label, label, 42_950_552, steps=steps)]), "zid_psnr")
+    assert row.verdict == expected and why in row.why
+    assert f"on the same pairs the student alone scores {np.mean(psnr) + 1:.2f}" in row.why
+
+
 @pytest.mark.parametrize("printed, digit", [
     ("64.039", 0.001), ("122000", 1000), ("38420", 10), ("7", 1), ("2.00", 0.01)])
 def test_the_last_printed_digit(printed, digit):
