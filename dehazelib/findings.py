@@ -34,7 +34,7 @@ def gains(study: Measured, results: str) -> str:
         cells.append([row.model.removeprefix("Ours, "), interval(*limits, "+z.3f"), row.verdict,
                       "" if np.isnan(held_out[0]) else interval(*held_out, "+z.3f"),
                       "" if np.isnan(share) else f"{share:.2g} %"])
-    return f"{chart(study, results)}{tables.markdown_rows(GAINS, cells)}\n{_meaning(study)}"
+    return f"{chart(study, results)}{tables.markdown_rows(GAINS, cells)}\n{_meaning(study, validation)}"
 
 
 def chart(study: Measured, results: str) -> str:
@@ -58,15 +58,20 @@ def black(study: Measured) -> str:
             f"weight: {interval(*study.difference(*pair), '+z.3f')} dB.")
 
 
-def _meaning(study: Measured) -> str:
-    """Returns sentences on controls, on what gains mean, and on what those on validation scenes rest on."""
+def _meaning(study: Measured, validation: np.ndarray) -> str:
+    """Returns sentences on controls, on what gains mean, and on those on validation scenes.
+
+    validation: gain with its limits in dB, a row for each form of the module, NaN where there is none.
+    """
     trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
     less = (f" With the untrained one, whose output is nearly black: "
             f"{interval(*study.difference(trained, untrained), '+z.3f')} dB."
             if study.has(trained) and study.has(untrained) else "")
     count = study.of_runs("student", "validation_pairs")
-    pairs = "" if np.isnan(count) else (f" The validation scenes are {count:.0f} pairs that no run was trained on and "
-                                        "that chose each run's checkpoint; their limits are Student's t over seeds.")
+    gained, forms = (validation[:, 1] > 0).sum(), (~np.isnan(validation[:, 0])).sum()
+    pairs = (f" The validation scenes are {count:.0f} pairs that no run was trained on and that chose each run's "
+             f"checkpoint; limits there are Student's t over seeds. {gained} of {forms} forms gain there with the whole "
+             "interval.") if forms else ""
     return (f"{black(study)}{less} Verdicts on gains hold at this budget, which both sides share; a score by itself is "
             f"not held against the paper, whose networks saw far more images.{pairs}").lstrip()
 
