@@ -26,7 +26,8 @@ from torch.autograd.function import once_differentiable
 
 DISTANCES = ("l2_norm", "l2", "l1", "kl")
 ENTRYWISE = ("l1", "kl")  # those that need every entry of H and C
-SLICE, SLICE_ELEMENTS = 2048, 2**16  # least pixels of a slice of both maps; it has more while these elements allow it
+SLICE = 2048  # least pixels of a slice of both maps; it has more while these elements allow it,
+SLICE_ELEMENTS = {"cpu": 2**16, "cuda": 2**24}  # few for a CPU's cache, many for a GPU, where each slice costs launches
 
 
 def affinity_loss(
@@ -239,12 +240,12 @@ def _rotation(student: Tensor, teacher: Tensor) -> Tensor:
     affinities agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
     """
     cross = sum(x @ y.mT for _, x, y in _converted(student, teacher)).nan_to_num(0.0, 0.0, 0.0)  # the maps keep them
-    # on the CPU, where these small matrices are quicker than a GPU's solver, which takes one after the other
-    left, values, right = (part.to(cross.device) for part in torch.linalg.svd(cross.cpu(), full_matrices=False))
-    nearest, unturned = left @ right, torch.eye(*cross.shape[1:], dtype=cross.dtype, device=cross.device)
+    cross = cross.cpu()  # where these small matrices are quicker than with a GPU's solver, which takes one by one
+    left, values, right = torch.linalg.svd(cross, full_matrices=False)
+    nearest, unturned = left @ right, torch.eye(*cross.shape[1:], dtype=cross.dtype)
     products = values.sum(1), cross.diagonal(dim1=1, dim2=2).sum(1)  # <X, Y>: the larger, the nearer
     nearer = products[0] - products[1] > 64 * torch.finfo(cross.dtype).eps * products[0]  # by more than rounding
-    return torch.where(nearer[:, None, None], nearest, unturned)  # equal maps stay exactly equal
+    return torch.where(nearer[:, None, None], nearest, unturned).to(student.device)  # equal maps stay exactly equal
 
 
 def _converted(student: Tensor, teacher: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
@@ -253,7 +254,8 @@ def _converted(student: Tensor, teacher: Tensor) -> Iterator[tuple[slice, Tensor
     The slices are small, so that only a small part of the maps exists in that precision.
     """
     channels, dtype = max(student.shape[1], teacher.shape[1]), _accumulator(student)
-    size = max(SLICE, SLICE_ELEMENTS // (student.shape[0] * channels))
+    elements = SLICE_ELEMENTS["cuda" if student.is_cuda else "cpu"]
+    size = max(SLICE, elements // (student.shape[0] * channels))
     for start in range(0, student.shape[2], size):
         part = slice(start, start + size)
         yield part, student[..., part].to(dtype), teacher[..., part].to(dtype)

@@ -1,6 +1,8 @@
 """One training loop for every network. Resumable at any step; scales over devices and nodes with Lightning Fabric."""
 
+import contextlib
 import copy
+import gc
 import json
 import math
 import os
@@ -17,7 +19,7 @@ from lightning.fabric.strategies import DDPStrategy
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -111,6 +113,7 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     fabric.launch()
     scale = getattr(networks.build(spec.network), "scale", 2)
     tuning = tuned(spec, data, fabric, teacher, hardware, scale)
+    gc.collect()  # what was tried would count in the peak
     memory.reset_peak(str(fabric.device))
     state = _State(spec, fabric, teacher, weights, tuning)
     if (folder / CHECKPOINT).exists():
@@ -150,9 +153,11 @@ def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, har
 
     def milliseconds(tuning: Tuning) -> float:
         state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)
-        state.update(fabric, *batch)  # compiles now, which would count as a slow first step
-        rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
-        torch._dynamo.reset()  # lets go of what was compiled, with the memory of recorded graphs
+        try:
+            state.update(fabric, *batch)  # compiles now, which would count as a slow first step
+            rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
+        finally:
+            torch._dynamo.reset()  # lets go of what was compiled, with the memory of recorded graphs
         return rows.ms.median()
 
     return fastest(spec, tuple(batch[0].shape), torch.cuda.get_device_name(fabric.device), milliseconds)
@@ -173,25 +178,25 @@ class _State:
         if tuning.compiled:
             torch._dynamo.config.recompile_limit = COMPILATIONS
             torch._functorch.config.donated_buffer = False  # the framework goes back through a step's graph twice
-            network.compile(mode=tuning.compiled)
+            network.compile(mode=tuning.compiled, dynamic=False)  # as it was timed, whatever sizes other runs had
         whole = objective(spec, network, teacher, tuning.fused_affinity)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
         fused = fabric.device.type in ("cpu", "cuda")
         betas = (spec.beta1, spec.beta2)
         optimizers = [kind(group, lr=spec.lr, betas=betas, weight_decay=spec.weight_decay, fused=fused)
                       for group in whole.groups()]
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema)) if spec.ema else None
+        self.average = copy.deepcopy(network).requires_grad_(False) if spec.ema else None
         self.objective, *self.optimizers = fabric.setup(whole, *optimizers)
         if self.average is not None:
             self.average.to(fabric.device)
-        self.spec, self.layout = spec, layout
+        self.spec, self.layout, self.compiled = spec, layout, bool(tuning.compiled)
         self.step, self.minutes, self.losses, self.log = 0, 0.0, 0.0, []
         self.logged, self.best, self.best_psnr = 0, {}, -math.inf
 
     @property
     def network(self) -> nn.Module:
         """The network that is validated and kept."""
-        return self.average.module if self.average is not None else self.objective.module.network
+        return self.average if self.average is not None else self.objective.module.network
 
     def update(self, fabric: Fabric, inputs: Tensor, target: Tensor) -> None:
         torch.manual_seed(1_000_003 * self.spec.seed + self.step)  # dropout and the like repeat after a resumption
@@ -209,22 +214,37 @@ class _State:
             if group == 0:
                 self.losses = self.losses + loss.detach()
         if self.average is not None:
-            self.average.update_parameters(self.objective.module.network)
+            self.update_average(self.objective.module.network)
         self.step += 1
+
+    @torch.no_grad()
+    def update_average(self, network: nn.Module) -> None:
+        """Moves the exponential average towards the network, which it begins with; unlike torch's AveragedModel without
+        waiting for a GPU to say how many steps it has seen."""
+        averages, parameters = list(self.average.parameters()), list(network.parameters())
+        if self.step:
+            get_ema_multi_avg_fn(self.spec.ema)(averages, parameters, None)
+        for old, new in zip(self.average.buffers(), network.buffers()):
+            old.copy_(new)
+        if not self.step:
+            torch._foreach_copy_(averages, parameters)
 
     def validate(self, data: Data, fabric: Fabric) -> None:
         spec, network = self.spec, self.network
         loss = float(fabric.all_reduce(torch.as_tensor(self.losses), reduce_op="mean")) / (self.step - self.logged)
-        psnr = mean_psnr(network, spec, data.validation.some(spec.validation_pairs))
+        pairs = {"validation_psnr_rgb": data.validation.some(spec.validation_pairs)}
+        if spec.track_test:
+            pairs["test_psnr_rgb"] = next(iter(data.tests.values())).some(max(0, spec.track_test))
+        # to compile a network again for another size of image, or in evaluation mode, takes longer than it would save
+        with torch.compiler.set_stance("force_eager") if self.compiled else contextlib.nullcontext():
+            found = {name: mean_psnr(network, spec, those) for name, those in pairs.items()}
+        psnr = found.pop("validation_psnr_rgb")
         row = {
             "step": self.step, "images": self.step * spec.batch,
             "epoch": self.step * spec.batch / len(Stream(spec, data.train).pairs),
             "lr": learning_rate(spec, self.step - 1), "loss": loss, "validation_psnr_rgb": psnr,
-            "minutes": self.minutes,
+            "minutes": self.minutes, **found,
         }
-        if spec.track_test:
-            test = next(iter(data.tests.values())).some(max(0, spec.track_test))
-            row["test_psnr_rgb"] = mean_psnr(network, spec, test)
         self.log.append(row | self.objective.module.measurements())
         self.losses, self.logged = 0.0, self.step
         if psnr > self.best_psnr:

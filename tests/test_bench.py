@@ -332,7 +332,7 @@ def test_layers_add_up_to_the_student_s_multiply_adds():
 
 
 def test_probes_state_their_work_and_are_kept_with_the_layers(monkeypatch, results):
-    for name, value in {"MATRIX": {"cpu": 8, "cuda": 8}, "CHANNELS": 2, "ARRAY": 16}.items():
+    for name, value in {"MATRIX": {"cpu": 8, "cuda": 8}, "CHANNELS": 2, "ARRAY": {"cpu": 16, "cuda": 16}}.items():
         monkeypatch.setattr(roofline, name, value)
     table = roofline.run((16, 24))
     assert len(pd.read_csv(results / "roofline.csv")) == len(table)

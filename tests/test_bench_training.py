@@ -75,9 +75,38 @@ def test_slow_ways_warm_up_on_small_images_and_are_prepared_before_they_are_time
 
     @contextlib.contextmanager
     def this_process():
-        yield lambda function, *given: calls.append((function.__name__, given[-1])) or function(*given)
+        yield lambda function, *given: calls.append((function.__name__, *given[1:])) or function(*given)
 
     monkeypatch.setattr(memory, "another_process", this_process)
     bench.run(SIZE, repeats=2)
     ways = 1 + can_keep()
-    assert calls[1:] == [("_prepare", SIZE)] * ways + [("_take", (8, 8))] * ways + [("_take", SIZE)] * ways * 2
+    steps = [[("_take", (8, 8), 1)] * ways, [("_take", SIZE, 1)] * ways * 2]
+    assert calls[1:] == [("_prepare", SIZE)] * ways + sum(steps, [])
+
+
+def test_a_gpu_takes_several_steps_at_a_time_whose_mean_counts(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    taken = []
+
+    def compare(methods, *_, **more):
+        methods[bench.WAY]()
+        return pd.DataFrame([{"method": name, "repeat": 0, "ms": 30.0} for name in methods])
+
+    monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: lambda: taken.append(1)})
+    monkeypatch.setattr(bench, "profile", lambda *_: "")
+    monkeypatch.setattr(bench.timing, "compare", compare)
+    monkeypatch.setitem(bench.STEPS, "cpu", 3)
+    assert (bench.run(SIZE).ms == 10).all() and len(taken) == 3
+
+
+def test_on_a_gpu_each_way_is_recorded_first_and_one_that_fails_is_left_out(capsys):
+    taken = []
+
+    def broken():
+        raise RuntimeError("no compiler\nand more")
+
+    ways = {"good": lambda: taken.append(1), "broken": broken}
+    assert bench._working(ways, torch.device("cpu")) == ways and not taken
+    assert set(bench._working(ways, torch.device("cuda"))) == {"good"} and len(taken) == 2
+    assert capsys.readouterr().err == "broken is left out: no compiler\n"

@@ -16,8 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dehazelib import distributed, networks, training
+from dehazelib.autotune import Tuning
 from dehazelib.bench import memory
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Data, Pair, Pairs
@@ -90,6 +92,36 @@ def test_the_same_seed_repeats_and_another_differs(tmp_path, spec):
     one, two = trained(spec, tmp_path / "a"), trained(spec, tmp_path / "b")
     other = trained(spec.replace(seed=1), tmp_path / "c")
     assert weights_hash(one) == weights_hash(two) != weights_hash(other)
+
+
+def state_of(spec, tuning=None):
+    fabric = training.Fabric(accelerator="cpu", devices=1)
+    return training._State(spec, fabric, None, None, tuning), fabric
+
+
+def test_the_average_is_that_of_torch():
+    state, fabric = state_of(TINY.replace(ema=0.9))
+    theirs = AveragedModel(state.objective.module.network, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        state.update(fabric, *torch.rand(2, 2, 3, 32, 32, generator=generator))
+        theirs.update_parameters(state.objective.module.network)
+    expected = {key.removeprefix("module."): value for key, value in theirs.state_dict().items() if key != "n_averaged"}
+    assert all(torch.equal(value, expected[key]) for key, value in state.network.state_dict().items())
+    assert not torch.equal(state.network.body[0].weight, state.objective.module.network.body[0].weight)
+
+
+def test_a_compiled_network_is_validated_without_being_compiled_again(monkeypatch):
+    def refuse(*_, **more):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", refuse)
+    state, fabric = state_of(TINY, Tuning(False, "default"))
+    state.step = 1
+    state.validate(tiny_data(), fabric)
+    assert math.isfinite(state.log[0]["validation_psnr_rgb"])
+    with pytest.raises(Exception, match="compiled"):
+        state.network(torch.rand(1, 3, 32, 32))
 
 
 class Killed(Exception):

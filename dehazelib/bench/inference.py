@@ -21,6 +21,7 @@ from dehazelib.bench import memory, timing
 from dehazelib.data.pairs import Pairs, open_data
 from dehazelib.export import export
 from dehazelib.metrics import psnr_rgb
+from dehazelib.training import COMPILATIONS
 
 REFERENCE = "eager"  # float32, contiguous
 KEPT = "eager, freed memory kept"  # by the process (allocator.py)
@@ -34,7 +35,7 @@ Runtime = Callable[[Tensor], Tensor]  # hazy (B, 3, H, W) in [0, 1] -> dehazed, 
 class Graphed:
     """The network as a CUDA graph, recorded at the first image of each size; its output is overwritten by the next."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: Callable[[Tensor], Tensor]):
         self.network, self.recorded = network, {}
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -59,13 +60,17 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
     last = copy.deepcopy(student).to(memory_format=torch.channels_last)
     methods = {
         REFERENCE: _full_float32(student),
-        "channels last": lambda image: last(image.contiguous(memory_format=torch.channels_last)),
+        "channels last": _full_float32(lambda image: last(image.contiguous(memory_format=torch.channels_last))),
         "bf16 autocast": _autocast(student, device, torch.bfloat16),
     }
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler):
-        methods["torch.compile"] = torch.compile(copy.deepcopy(student))
-        methods["torch.compile, bf16"] = _autocast(torch.compile(copy.deepcopy(student)), device, torch.bfloat16)
+        # on a CPU, where compiling takes long, one form for all sizes but the first
+        torch._dynamo.config.recompile_limit = COMPILATIONS
+        compiled, low = (torch.compile(copy.deepcopy(student), dynamic=None if device == "cpu" else False)
+                         for _ in range(2))
+        methods["torch.compile"] = _full_float32(compiled)
+        methods["torch.compile, bf16"] = _autocast(low, device, torch.bfloat16)
     else:
         print(f"torch.compile is left out: there is no compiler {compiler}.")
     if device == "cuda":
@@ -77,7 +82,7 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
         methods |= {
             "fp16 autocast": _autocast(student, device, torch.float16),
             "fp16, channels last": half,
-            "CUDA graph": Graphed(student),
+            "CUDA graph": Graphed(_full_float32(student)),
             "CUDA graph, fp16, channels last": Graphed(half),
         }
         return methods

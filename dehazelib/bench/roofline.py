@@ -15,8 +15,8 @@ from dehazelib.compute import SIZE
 
 MATRIX = {"cpu": 2048, "cuda": 8192}  # side of the matrix product that probes the peak
 CHANNELS = 64  # of the 3x3 convolution that probes the peak
-ARRAY = 2**25  # elements of each array of the sum that probes the memory: 134 MB, beyond any cache
-IMAGES = {"cpu": 1, "cuda": 8}  # per pass; more on a GPU, so that starting a kernel takes little of its time
+ARRAY = {"cpu": 2**25, "cuda": 2**28}  # elements of each array of the sum that probes the memory, beyond any cache
+IMAGES = {"cpu": 1, "cuda": 32}  # per pass; more on a GPU, so that starting a kernel takes little of its time
 VIEWS = ("view", "split", "expand", "slice", "squeeze", "unsqueeze", "detach", "alias", "as_strided", "t", "reshape")
 
 
@@ -68,13 +68,14 @@ def probes(device: str = "cpu", seconds: float = 10.0) -> pd.DataFrame:
     a, b = torch.rand(2, side, side, device=device)
     image = torch.rand(IMAGES[device], CHANNELS, *SIZE, device=device)
     weight = torch.rand(CHANNELS, CHANNELS, 3, 3, device=device)
-    x, y, z = torch.rand(3, ARRAY, device=device)
+    elements = ARRAY[device]
+    x, y, z = torch.rand(3, elements, device=device)
     runs = {  # name -> function, gflop, MB
         "matrix product": (lambda: a @ b, 2e-9 * side**3, 12e-6 * side**2),
         f"convolution 3x3, {CHANNELS} to {CHANNELS}": (
             lambda: torch.nn.functional.conv2d(image, weight, padding=1),
             2e-9 * image.numel() * CHANNELS * 9, 8e-6 * image.numel()),
-        "memory": (lambda: torch.add(x, y, out=z), 1e-9 * ARRAY, 12e-6 * ARRAY),
+        "memory": (lambda: torch.add(x, y, out=z), 1e-9 * elements, 12e-6 * elements),
     }
     rows = _compare({name: run for name, (run, _, _) in runs.items()}, seconds, device)
     work = pd.DataFrame([(name, gflop, mb) for name, (_, gflop, mb) in runs.items()], columns=["name", "gflop", "mb"])
