@@ -18,6 +18,10 @@ import yaml
 from dehazelib import paths
 from dehazelib.measured import READINGS, Measured, published
 
+VERDICTS = ("reproduced", "not reproduced",
+            "undecided",  # measured by a rule that could tell, but the interval cannot
+            "not tested here")  # no rows that could tell
+REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTED = VERDICTS
 MARGIN_DB = 0.1  # a difference in PSNR of no practical importance
 SIZE = 0.5, 2.0  # times the printed size: what a measured difference must be compatible with
 ABOUT = 0.25  # largest relative gap to a number that the paper calls "about"
@@ -154,12 +158,13 @@ def below(low: float, high: float, limit: float) -> bool | None:
     return True if high <= limit else False if low > limit else None
 
 
-def ruling(m: Measurement, claim: pd.Series) -> tuple[bool | None, str]:
-    """Returns whether the claim holds, and in words the rule that says so or why none does."""
+def ruling(m: Measurement, claim: pd.Series) -> tuple[str, str]:
+    """Returns the verdict on a claim, one of VERDICTS, and in words the rule that says so or why none does."""
     holds, rule = m.rule(m, claim), m.rule
     if holds is None and not rule.__doc__.startswith("none"):
         rule = without_limits if math.isnan(m.low) else straddled
-    return holds, " ".join(rule.__doc__.split())
+    open_ = UNDECIDED if rule is straddled else NOT_TESTED
+    return {True: REPRODUCED, False: NOT_REPRODUCED, None: open_}[holds], " ".join(rule.__doc__.split())
 
 
 def close(unit: str) -> Callable[[Measurement, pd.Series], bool]:

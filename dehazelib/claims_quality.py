@@ -17,7 +17,6 @@ from dehazelib.claims import (
     need,
     positive,
     reading,
-    ruling,
     scored,
     seeds_rule,
     signed,
@@ -100,7 +99,7 @@ def affinity_on_other_networks(study: Measured, claim: pd.Series) -> Measurement
     if not keys:
         raise NotTested("not run: scores.csv has no label <key>-affinity, another network with the module")
     gains = {key: difference(study, claim, f"{key}-affinity", key) for key in keys}
-    key = min(keys, key=lambda key: ((False, None, True).index(ruling(gains[key], claim)[0]), gains[key].low))
+    key = min(keys, key=lambda key: ((False, None, True).index(gains[key].rule(gains[key], claim)), gains[key].low))
     if len(keys) == 1:
         return gains[key]
     why = f"{key}, which decides, since each of {len(keys)} networks must gain: {gains[key].why}"
@@ -147,7 +146,7 @@ def weight_spread(study: Measured, claim: pd.Series) -> Measurement:
     labels, weights = _by_weight(study)
     pairs = [(better, worse) for worse, better in itertools.combinations(labels, 2)]
     gaps = [difference(study, claim, *pair, rule=at_most) for pair in pairs]
-    first = min(gaps, key=lambda m: ((False, None, True).index(ruling(m, claim)[0]), -m.high))
+    first = min(gaps, key=lambda m: ((False, None, True).index(m.rule(m, claim)), -m.high))
     return with_note(first, [f"w_FA {weights[a]:g} less {weights[b]:g} {signed(m.value, m.low, m.high)}"
                               for (a, b), m in zip(pairs, gaps)])
 

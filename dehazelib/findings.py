@@ -9,9 +9,9 @@ from dehazelib.claims_quality import gradient_share
 from dehazelib.measured import READINGS, Measured, published
 from dehazelib.profiles import RECIPES
 from dehazelib.study import IMAGE as SIDES
-from dehazelib.study import LONGEST, ONWARD, TEACHER
+from dehazelib.study import LONGEST, ONWARD, PRIOR_ALL, TEACHER
 
-GAINS = ["the student with the module", "less the student alone (dB)", "verdict", "the same on validation scenes (dB)",
+GAINS = ["the student with the module", "minus the student alone (dB)", "verdict", "the same on validation scenes (dB)",
          "the affinity term's share of the gradient (median)"]
 TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
             "nyu": "NYU Depth v2 with haze made by RESIDE's recipe, not the original ITS files"}
@@ -49,13 +49,29 @@ def chart(study: Measured, results: str) -> str:
             f"{picture * file.exists()}")
 
 
+def gained(study: Measured) -> str:
+    """Returns what the module gains in each reading that was run, with its part in the gradient, as a part of a
+    sentence."""
+    told = []
+    for reading in READINGS:
+        if study.has(label := f"framework-{reading}"):
+            share = gradient_share(study, label)
+            part = "" if np.isnan(share) else f" (its term: {share:.2g} % of the gradient)"
+            gain = interval(*study.difference(label, "student"), "+z.3f")
+            told.append(f"{gain} dB {reading.replace('_', ' ')}{part}")
+    return " and ".join(told) or "not measured yet"
+
+
 def black(study: Measured) -> str:
-    """Returns a sentence on what the trained teacher gains over one that shows nothing; empty if it was not run."""
-    pair = f"{tables.FRAMEWORK}-adaptive", "framework-black_teacher"
-    if not all(map(study.has, pair)):
+    """Returns a sentence on what a teacher that shows nothing gains beside the trained one; empty if not run."""
+    trained, nothing = f"{tables.FRAMEWORK}-adaptive", "framework-black_teacher"
+    if not (study.has(trained) and study.has(nothing)):
         return ""
-    return ("Framework with the trained teacher minus framework with a black image in its place, both with adaptive "
-            f"weight: {interval(*study.difference(*pair), '+z.3f')} dB.")
+    gains = [interval(*study.difference(label, "student"), "+z.3f") for label in (nothing, trained)]
+    held_out = study.validation_difference(nothing, "student")
+    beside = "" if np.isnan(held_out[0]) else f" ({interval(*held_out, '+z.3f')} on validation scenes)"
+    return (f"With a black image as teacher and an adaptive weight it is {gains[0]} dB{beside}, with the trained "
+            f"teacher at that weight {gains[1]} dB.")
 
 
 def _meaning(study: Measured, validation: np.ndarray) -> str:
@@ -63,32 +79,39 @@ def _meaning(study: Measured, validation: np.ndarray) -> str:
 
     validation: gain with its limits in dB, a row for each form of the module, NaN where there is none.
     """
-    trained, untrained = f"{tables.FRAMEWORK}-adaptive", "framework-untrained_teacher"
-    less = (f" With the untrained one, whose output is nearly black: "
-            f"{interval(*study.difference(trained, untrained), '+z.3f')} dB."
-            if study.has(trained) and study.has(untrained) else "")
+    trained = f"{tables.FRAMEWORK}-adaptive"
+    others = {"framework-untrained_teacher": "with an untrained one, whose output is nearly black",
+              "framework-black_teacher": "with a black image"}
+    minus = [f"{name} {interval(*study.difference(trained, label), '+z.3f')} dB" for label, name in others.items()
+             if study.has(trained) and study.has(label)]
+    head = "Framework with the trained teacher minus framework "
+    less = f"{head}{', '.join(minus)}, all with adaptive weight. " if minus else ""
     count = study.of_runs("student", "validation_pairs")
-    gained, forms = (validation[:, 1] > 0).sum(), (~np.isnan(validation[:, 0])).sum()
+    up, forms = (validation[:, 1] > 0).sum(), (~np.isnan(validation[:, 0])).sum()
     pairs = (f" The validation scenes are {count:.0f} pairs that no run was trained on and that chose each run's "
-             f"checkpoint; limits there are Student's t over seeds. {gained} of {forms} forms gain there with the whole "
-             "interval.") if forms else ""
-    return (f"{black(study)}{less} Verdicts on gains hold at this budget, which both sides share; a score by itself is "
-            f"not held against the paper, whose networks saw far more images.{pairs}").lstrip()
+             f"checkpoint; limits there are Student's t over seeds. {up} of {forms} forms gain there with the "
+             "whole interval.") if forms else ""
+    return (f"{less}Verdicts on gains hold at this budget, which both sides share; a score by itself is not held "
+            f"against the paper, whose networks saw far more images.{pairs}")
 
 
 def quality(study: Measured) -> str:
-    """Returns sentences on how good the student and the framework are that were trained longest."""
-    pair = [label for label in LONGEST if study.has(label)] or ["student", tables.FRAMEWORK]
-    told = []
-    for label in filter(study.has, pair):
-        ours, name = study.summary(label), "with the module" if "framework" in label else "the student alone"
-        told.append(f"{name} {ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}")
-    of_images, of_pixels = (f"{100 * share:.2g} %" for share in shares(study, pair[0]))
-    seeds, shipped = study.summary(pair[0])["seeds"], model_card.shipped(study)
-    ships = {LONGEST[0]: " dehazelib ships the first.", ONWARD: " dehazelib ships the first, gone on alone."}
-    return (f"Trained longest here, shown {of_images} as many images as the published recipe shows and {of_pixels} as "
-            f"many pixels, {' and '.join(told)}, over {study.summary(pair[0])['images']} {TEST[study.main]} "
-            f"({'one run' if seeds == 1 else f'{seeds} seeds'} each).{ships.get(shipped, '')}")
+    """Returns sentences on how good the best student is, and what the module changed in the pair trained longest."""
+    long = all(map(study.has, LONGEST))
+    best = study.best_student if study.has(LONGEST[0]) else "student"
+    prior = PRIOR_ALL if best != "student" else "dark_channel_prior"
+    ours, (of_images, of_pixels) = study.summary(best), (f"{100 * share:.2g} %" for share in shares(study, best))
+    beside = " (dark channel prior, untrained: {psnr_rgb:.2f} dB, {ssim_gauss11_rgb:.4f})" * study.has(prior)
+    text = (f"The best student here saw {study.images_seen(best):,.0f} images, {of_images} as many as in the published "
+            f"recipe and {of_pixels} as many pixels, and scores {ours['psnr_rgb']:.2f} dB, SSIM "
+            f"{ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} {TEST[study.main]}"
+            f"{beside.format(**study.summary(prior))}")
+    text += "; dehazelib ships it." * (model_card.shipped(study) == best) or "."
+    if not long:
+        return text
+    gains = [interval(*study.difference(*LONGEST[::-1], metric), style)
+             for metric, style in (("psnr_rgb", "+z.3f"), ("ssim_gauss11_rgb", "+z.4f"))]
+    return f"{text} Of the pair trained longest, module minus none is {gains[0]} dB, SSIM {gains[1]}, one run each."
 
 
 def distances(study: Measured) -> list[str]:
@@ -100,7 +123,7 @@ def distances(study: Measured) -> list[str]:
         gains = [f"{reading.replace('_', ' ')} {interval(*study.difference(*pair), '+z.3f')}"
                  for reading, pair in pairs.items() if all(map(study.has, pair))]
         if gains:
-            parts.append(f"L2 less {name} (paper: +{printed[f'l2_beats_{other}']}) {', '.join(gains)}")
+            parts.append(f"L2 minus {name} (paper: +{printed[f'l2_beats_{other}']}) {', '.join(gains)}")
     if not parts:
         return []
     return ["**The distance between affinities** (Table 8), in dB, at the printed weight, the released L2 norm's "
@@ -114,7 +137,7 @@ def longest(study: Measured) -> list[str]:
         return []
     ours, reduced = study.summary(alone), list(dict.fromkeys(study.phases(alone)["reduce"].astype(int)))
     smaller = [str(times) for times in reduced if times > 1]
-    what = "images" + f", reduced {', then '.join(smaller)} times" * bool(smaller)
+    what = "images" + f", downsampled {', then '.join(smaller)} times" * bool(smaller)
     what += ", then whole" * (bool(smaller) and reduced[-1] == 1)
     shipped = {model_card.shipped(study): " Its weights are those that dehazelib ships."}
     text = (f"**The longest runs.** The student alone saw {_share(study, alone, what)}, and scores "
@@ -186,7 +209,7 @@ def budget(study: Measured, recipe: bool = True) -> str:
     recipe."""
     first, trained = study.runs[study.runs.label == "student"].iloc[0], study.runs.dropna(subset="training_images")
     what = f"windows of {first.crop} x {first.crop} pixels" if first.crop else "whole images"
-    what += f", averaged over {first.reduce} x {first.reduce} pixels" if first.get("reduce", 1) > 1 else ""
+    what += f", downsampled {first.reduce} times each way" if first.get("reduce", 1) > 1 else ""
     machines = " and ".join(sorted({row.gpu or _processor(row) for row in trained.itertuples()}))
     by = f", by {_recipe(first)}; the readings differ in the module alone" if recipe else ""
     return (f"**Budget.** Each run of student and framework saw {_share(study, 'student', what)}{by}. All "

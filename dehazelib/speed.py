@@ -10,7 +10,7 @@ from dehazelib.tables import markdown_rows
 
 HEADER = ["times as fast", "as"]  # then a column per machine
 LITERAL, RELEASED, EAGER = "N x N", "as released", "eager"  # what each benchmark compares with
-AGAINST = "the released step, written anew; it gives freed memory back"
+AGAINST = "our reimplementation of the released step, which gives freed memory back"
 KEPT = "eager, freed memory kept"
 STRIPS = "strips"  # how dehazelib dehaze works on a CPU
 GIVEN_BACK = ", freed memory given back"  # ends the name of the way of training that does not keep it
@@ -36,7 +36,8 @@ def section(folder: Path) -> str:
     machines = sorted({machine for cells in told.values() for machine in cells})
     lines = [[*key, *(cells.get(machine, "") for machine in machines)] for key, cells in told.items()]
     header = [*HEADER, *(timing.machine_name(*machine) for machine in machines)]
-    return f"\nIn brackets the quartiles over repeats.\n\n{markdown_rows(header, lines)}\n"
+    return ("\nMedian over repeats of how many times as fast, each repeat compared within itself, with quartiles; ms "
+            f"and hours are medians of their own.\n\n{markdown_rows(header, lines)}\n")
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def _affinity(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[str
         ours, literal = (needed.get((row.distance, method)) for method in (row.method, LITERAL))
         if row.method != LITERAL:
             what = f"affinity loss {NAMES[row.distance]}, forward and backward, 460x620"
-            cells.append([what + ", fused" * (row.method == FUSED), "its N x N form", _times(row)
+            cells.append([what + ", fused" * (row.method == FUSED), "explicit N x N matrices", _times(row)
                           + (f"; {ours:,.0f} MB instead of {literal:,.0f}" if ours and literal else "")])
     return cells
 

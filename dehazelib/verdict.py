@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dehazelib.claims import Measurement, NotTested, ruling
+from dehazelib.claims import NOT_TESTED, VERDICTS, Measurement, NotTested, ruling
 from dehazelib.claims_cost import COST
 from dehazelib.claims_printed import PRINTED
 from dehazelib.claims_quality import QUALITY
 from dehazelib.measured import Measured, published
 from dehazelib.tables import write_files
 
-REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested here"
-VERDICTS = {True: REPRODUCED, False: NOT_REPRODUCED, None: NOT_TESTED}
 QUANTITIES = QUALITY | COST | PRINTED  # name of a quantity -> function (study, claim) -> Measurement
 COLUMNS = ["id", "where", "claim", "quantity", "value", "unit", "ours", "low", "high", "verdict", "why", "source"]
 
@@ -39,9 +37,9 @@ def verdict(study: Measured, claim: pd.Series) -> dict:
     except NotTested as reason:
         return row | {name: np.nan for name in ("ours", "low", "high")} | {
             "verdict": NOT_TESTED, "why": str(reason), "source": ""}
-    holds, rule = ruling(m, claim)
-    return row | {"ours": m.value, "low": m.low, "high": m.high, "verdict": VERDICTS[holds],
-                  "why": f"{m.why}; rule: {rule}", "source": m.source}
+    name, rule = ruling(m, claim)
+    return row | {"ours": m.value, "low": m.low, "high": m.high, "verdict": name, "why": f"{m.why}; rule: {rule}",
+                  "source": m.source}
 
 
 def write(folder: Path) -> pd.DataFrame:
@@ -58,4 +56,4 @@ def summary(folder: Path) -> dict[str, int]:
 
 
 def _count(table: pd.DataFrame) -> dict[str, int]:
-    return {name: int((table.verdict == name).sum()) for name in VERDICTS.values()}
+    return {name: int((table.verdict == name).sum()) for name in VERDICTS}

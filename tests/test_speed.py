@@ -40,7 +40,7 @@ def test_affinity_is_compared_with_its_literal_form_within_each_repeat(tmp_path)
     write(tmp_path, "affinity_memory", [HERE | memory | {"method": "tiles", "extra_mb": 20.0},
                                         HERE | memory | {"method": "N x N", "extra_mb": 9000.0}])
     assert lines(tmp_path) == [[*speed.HEADER, "EPYC, 2 threads"],
-                               ["affinity loss L1, forward and backward, 460x620", "its N x N form",
+                               ["affinity loss L1, forward and backward, 460x620", "explicit N x N matrices",
                                 "11 (10 to 12); 20 MB instead of 9,000"]]
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dehazelib import paths, verdict
-from dehazelib.claims import above_zero, last_digit, straddled
+from dehazelib.claims import NOT_TESTED, Measurement, above_zero, last_digit, ruling, straddled
 from dehazelib.claims_printed import PRINTED
 from made_studies import decided, folder, run, score
 
@@ -17,7 +17,7 @@ def test_every_claim_has_exactly_one_verdict_and_without_rows_none_is_tested(tmp
     table = verdict.verdicts(tmp_path)
     assert table.id.tolist() == CLAIMS.id.tolist()
     rows = ~table.quantity.isin(PRINTED)
-    assert set(table.verdict[rows]) == {verdict.NOT_TESTED}
+    assert set(table.verdict[rows]) == {NOT_TESTED}
     assert table.ours[rows].isna().all() and (table.why != "").all()
     assert rows.sum() == len(CLAIMS) - len(PRINTED)
     assert verdict.summary(tmp_path)["not tested here"] == rows.sum() + 1  # whether inference is cheap
@@ -30,7 +30,7 @@ def test_every_quantity_is_measured_and_nothing_else_is():
 @pytest.mark.parametrize("label, psnr, steps, expected, why", [
     ("zid_oracle", (19.7, 19.8, 19.9), 500, "reproduced", "over scenes within 0.5 dB"),
     ("zid_oracle", (14.0, 14.5, 15.0), 500, "not reproduced", "over scenes within 0.5 dB"),
-    ("zid_oracle", (14.0, 20.0, 26.0), 500, "not tested here", "the interval cannot tell"),
+    ("zid_oracle", (14.0, 20.0, 26.0), 500, "undecided", "the interval cannot tell"),
     ("zid_oracle", (14.0, 14.5, 15.0), 6, "not tested here", "fewer steps than its authors' 500"),
     ("zid", (14.0, 14.5, 15.0), 500, "not tested here", "where the ground truth is met best: not run"),
     ("zid", (19.7, 19.8, 19.9), 500, "not tested here", "where the ground truth is met best: not run"),
@@ -169,10 +169,10 @@ def test_why_gives_the_gain_of_the_longest_pair(tmp_path):
 
 @pytest.mark.parametrize("claim, a, b", UNSIZED)
 @pytest.mark.parametrize("gain, noise, expected", [
-    (30.0, 0, "reproduced"), (-0.5, 0, "not reproduced"), (0.0, 0, "not tested here"), (0.05, 1, "not tested here")])
+    (30.0, 0, "reproduced"), (-0.5, 0, "not reproduced"), (0.0, 0, "undecided"), (0.05, 1, "undecided")])
 def test_a_difference_without_a_printed_size_needs_only_the_sign(tmp_path, claim, a, b, gain, noise, expected):
     row = decided(folder(tmp_path, scores=score(a, BASE + gain + noise * NOISE) + score(b, BASE)), claim)
-    assert row.verdict == expected and ("cannot tell" in row.why) == (expected == "not tested here")
+    assert row.verdict == expected and ("cannot tell" in row.why) == (expected == "undecided")
 
 
 @pytest.mark.parametrize("low, high, printed, expected", [
@@ -181,20 +181,21 @@ def test_a_difference_without_a_printed_size_needs_only_the_sign(tmp_path, claim
     (-9.0, -1.0, "4", False), (-0.1, 9.0, "4", None), (np.nan, np.nan, "4", None),
     (0.1, 99.0, "", True), (-0.1, 99.0, "", None), (-2.0, -0.1, "", False), (np.nan, np.nan, "", None)])
 def test_an_interval_confirms_contradicts_or_cannot_tell(low, high, printed, expected):
-    m = verdict.Measurement((low + high) / 2, "", "", above_zero, low, high)
-    holds, text = verdict.ruling(m, pd.Series({"value": printed}))
-    assert holds is expected and text.startswith("none") == (expected is None)
-    assert ("has no interval" in text) == np.isnan(low)
+    m = Measurement((low + high) / 2, "", "", above_zero, low, high)
+    name, text = ruling(m, pd.Series({"value": printed}))
+    undecided = "not tested here" if np.isnan(low) else "undecided"
+    assert name == {True: "reproduced", False: "not reproduced", None: undecided}[expected]
+    assert text.startswith("none") == (expected is None) and ("has no interval" in text) == np.isnan(low)
 
 
 @pytest.mark.parametrize("claim, a, b, expected", [
     ("affinity_gain_db", "framework-as_released", "student", "not reproduced"),  # 4.2 dB are far outside the noise
-    ("hr_beats_lr_db", "framework-as_released", "framework-as_released-lr", "not tested here")])  # 0.18 dB are within
+    ("hr_beats_lr_db", "framework-as_released", "framework-as_released-lr", "undecided")])  # 0.18 dB are within
 def test_noise_is_held_against_a_claim_only_if_it_is_smaller_than_the_claim(tmp_path, claim, a, b, expected):
     row = decided(folder(tmp_path, scores=score(a, BASE + NOISE) + score(b, BASE)), claim)
     assert row.low < 0 < row.high and row.verdict == expected
     assert "undecided at a margin" in row.why and "2 seeds" in row.why and "per seed" in row.why
-    assert (straddled.__doc__.split(";")[0] in row.why) == (expected == "not tested here")
+    assert (straddled.__doc__.split(";")[0] in row.why) == (expected == "undecided")
 
 
 def test_why_says_at_which_budget_and_that_three_claims_share_their_runs(tmp_path):
@@ -222,7 +223,7 @@ def test_a_gain_in_percent_is_the_gain_in_db_over_the_students(tmp_path):
 
 
 @pytest.mark.parametrize("cost, expected", [
-    (0.2, "reproduced"), (-1.0, "reproduced"), (0.8, "not reproduced"), (0.4 + NOISE, "not tested here")])
+    (0.2, "reproduced"), (-1.0, "reproduced"), (0.8, "not reproduced"), (0.4 + NOISE, "undecided")])
 def test_a_small_cost_is_reproduced_if_it_is_at_most_the_printed_one(tmp_path, cost, expected):
     study = folder(tmp_path, scores=score("mc_fsrcnn-native", BASE) + score("dsc_mc_fsrcnn-native", BASE - cost))
     assert decided(study, "dsc_costs_little_460").verdict == expected
@@ -351,7 +352,7 @@ def test_a_comparison_of_distances_names_how_hard_each_pushes(tmp_path, other):
 
 
 def test_the_network_that_the_module_does_not_help_decides(tmp_path):
-    gains = {"aod_net": (1.0, "reproduced"), "gcanet": (0.05 + NOISE, "not tested here"),
+    gains = {"aod_net": (1.0, "reproduced"), "gcanet": (0.05 + NOISE, "undecided"),
              "msbdn": (-0.2, "not reproduced")}
     scores = []
     for key, (gain, expected) in gains.items():
@@ -371,7 +372,7 @@ def test_the_best_weight_is_ranked_and_the_spread_bounded(tmp_path):
     labels = [f"framework-as_released{suffix}" for suffix in ("", "-w0.50", "-w0.75")]
     for gains, best, spread in (((0.5, 0, 0), "reproduced", "not reproduced"),
                                 ((0, 0.1, 0), "not reproduced", "reproduced"),
-                                ((0.1 + NOISE, 0, 0), "not tested here", "not tested here")):
+                                ((0.1 + NOISE, 0, 0), "undecided", "undecided")):
         rows = [row for label, gain in zip(labels, gains) for row in score(label, BASE + gain)]
         study = folder(tmp_path, scores=rows)
         table = verdict.verdicts(study).set_index("id").verdict
