@@ -12,6 +12,7 @@ HEADER = ["times as fast", "as"]  # then a column per machine
 LITERAL, RELEASED, EAGER = "N x N", "as released", "eager"  # what each benchmark compares with
 AGAINST = "our reimplementation of the released step, which gives freed memory back"
 KEPT = "eager, freed memory kept"
+ONNX, INT8 = "ONNX Runtime", "ONNX Runtime, int8"
 STRIPS = "strips"  # how dehazelib dehaze works on a CPU
 GIVEN_BACK = ", freed memory given back"  # ends the name of the way of training that does not keep it
 FUSED = "fused"  # the affinity loss by Triton kernels; beside it stand the tiles
@@ -103,20 +104,26 @@ def _inference(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[st
     changes = _beside(folder / "inference_accuracy.csv", machine)
     lost = changes.groupby("method").psnr_change_db.mean() if len(changes) else pd.Series(dtype=float)
     best = table.ms[[name not in lost or lost[name] > -LOSS for name in table.index]].idxmin()
-    psnr = f"; {lost[best]:+z.3f} dB on {changes.image.nunique()} images" if best in lost else ""
 
     def line(what: str, method: str, other: str, note: str = "") -> list[str]:
         ratio = timing.summary(rows, other, by=[]).set_index("method").loc[method]
         return [f"one 460x620 image, {what}", other,
                 f"{_times(ratio)}; {table.ms[method]:,.0f} ms instead of {table.ms[other]:,.0f}{note}"]
 
-    cells = [line("the quickest way", best, EAGER, f"; {best}{psnr}")]
+    cells = [line("the quickest way", best, EAGER, f"; {best}{_lost(lost, best, changes)}")]
     if KEPT in table.index:
         cells.append(line("the quickest way", best, KEPT))
+    if {ONNX, INT8} <= set(table.index):
+        cells.append(line("in 8 bits (`export --int8`)", INT8, ONNX, _lost(lost, INT8, changes)))
     if STRIPS in table.index:
         what = "in strips, as `dehazelib dehaze` does on a CPU to save memory"
         cells.append(line(what, STRIPS, KEPT if KEPT in table.index else EAGER))
     return cells
+
+
+def _lost(lost: pd.Series, method: str, changes: pd.DataFrame) -> str:
+    """Returns what a method changes in PSNR, if that was measured."""
+    return f"; {lost[method]:+z.3f} dB on {changes.image.nunique()} images" if method in lost else ""
 
 
 def _photo(rows: pd.DataFrame, folder: Path, machine: tuple) -> list[list[str]]:

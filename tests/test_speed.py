@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from dehazelib import speed
+from dehazelib import paths, speed
 
 HERE = {"processor": "EPYC", "threads": 2, "gpu": "", "device": "cpu"}
 THERE = {"processor": "Xeon", "threads": 8, "gpu": "H100", "device": "cuda"}
@@ -73,6 +73,7 @@ def test_the_names_of_ways_are_those_of_the_benchmark():
 
     assert (speed.RELEASED, speed.GIVEN_BACK) == (training.REFERENCE, training.GIVEN_BACK)
     assert (speed.EAGER, speed.KEPT, speed.STRIPS) == (inference.REFERENCE, inference.KEPT, inference.STRIPS)
+    assert {speed.ONNX, speed.INT8} <= set(pd.read_csv(paths.ROOT / "results" / "benchmarks" / "inference.csv").method)
 
 
 def test_training_is_told_in_float32_and_in_the_quickest_way(tmp_path):
@@ -106,6 +107,16 @@ def test_the_quickest_runtime_may_lose_little(tmp_path, loss, best, over_eager, 
         [quickest, speed.KEPT, f"{over_kept}; {ms} ms instead of 300"],
         ["one 460x620 image, in strips, as `dehazelib dehaze` does on a CPU to save memory", speed.KEPT,
          "0.9 (0.9 to 0.9); 350 ms instead of 300"]]
+
+
+def test_eight_bits_are_told_against_the_same_runtime_with_what_they_cost(tmp_path):
+    rows = [timed(HERE, name, ms, ms, height=460, width=620)
+            for name, ms in (("eager", 400.0), (speed.ONNX, 300.0), (speed.INT8, 600.0))]
+    write(tmp_path, "inference", sum(rows, []))
+    changes = [HERE | {"method": speed.INT8, "image": image, "psnr_change_db": -0.25} for image in "ab"]
+    write(tmp_path, "inference_accuracy", changes)
+    assert lines(tmp_path)[-1] == ["one 460x620 image, in 8 bits (`export --int8`)", speed.ONNX,
+                                   "0.5 (0.5 to 0.5); 600 ms instead of 300; -0.250 dB on 2 images"]
 
 
 def test_a_photograph_takes_memory_and_time(tmp_path):
