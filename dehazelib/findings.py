@@ -161,6 +161,18 @@ def longest(study: Measured) -> list[str]:
     return [text]
 
 
+def stopping(study: Measured) -> list[str]:
+    """Returns a sentence on what stopping ZID by the ground truth adds, if it was run both ways."""
+    both = "zid_oracle", "zid"
+    if not all(map(study.has, both)):
+        return []
+    best, last = map(study.summary, both)
+    return [f"**Stopped by the ground truth.** ZID, fitted to each image in {study.of_runs('zid', 'steps'):.0f} steps, "
+            f"scores {last['psnr_rgb']:.2f} dB after the last one, and {best['psnr_rgb']:.2f} where each image stops "
+            "at the step that its ground truth likes best, as its authors' script does: "
+            f"{interval(*study.difference(*both), '+z.2f')} dB, over {last['images']} {TEST[study.main]}."]
+
+
 def error(study: Measured) -> list[str]:
     """Returns a sentence on where the error of the best student lies, if it was scored block by block."""
     rows = study.protocols[study.protocols.test_set == study.main]

@@ -365,6 +365,15 @@ def test_the_student_gone_on_alone_is_told_and_whose_weights_are_shipped(make, m
     assert line.count("ships") == 1
 
 
+def test_what_stopping_by_the_ground_truth_adds_is_told_where_both_ran(make):
+    runs = [row for label in ("zid", "zid_oracle") for row in runs_of(label, 1, steps=500, training_images=np.nan)]
+    scores = [row for label, psnr in (("zid", 12.0), ("zid_oracle", 18.0)) for row in scores_of(label, [[psnr] * 3])]
+    line = point(report.overview(make(runs=runs, scores=scores)), "Stopped by the ground truth")
+    assert "in 500 steps, scores 12.00 dB after the last one, and 18.00 where" in line
+    assert line.endswith("+6.00 [+6.00, +6.00] dB, over 3 of the 500 SOTS-indoor pairs.")
+    assert "Stopped by" not in report.overview(make("budget-nyu", runs=runs[:1], scores=scores[:3]))
+
+
 def test_where_the_error_lies_follows_from_the_protocols(make):
     folder = make()
     assert "Where the error lies" not in report.overview(folder)
