@@ -62,6 +62,7 @@ class Settings:
     baseline_seeds: int = 1  # number of seeds of Table 5's networks, and of the plug-and-play comparison
     single_seed: list = field(default_factory=list)  # networks that are trained with the first seed only
     baseline_recipe: str = "common"  # common: one loss and optimiser for all; authors: each network's own, where known
+    baseline_changes: dict = field(default_factory=dict)  # network -> changes to its spec, beside the common ones
     baseline_steps: int = 4
     baseline_batch: int = 2
     baseline_crop: int = 48
@@ -96,8 +97,9 @@ class Settings:
         if small := [name for name in sizes if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
         others = (*BASELINES, *SR_BASELINES)
-        if unknown := set(self.single_seed) - {*others, *self.plug_and_play, self.student}:
-            raise ValueError(f"single_seed has {', '.join(sorted(map(str, unknown)))}: use {', '.join(others)}.")
+        for name in ("single_seed", "baseline_changes"):
+            if unknown := set(getattr(self, name)) - {*others, *self.plug_and_play, self.student}:
+                raise ValueError(f"{name} has {', '.join(sorted(map(str, unknown)))}: use {', '.join(others)}.")
         for name in ("test_pairs", "zero_shot_pairs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number of pairs, or 0 for all.")

@@ -106,7 +106,12 @@ def baselines(settings: Settings) -> list[Spec]:
 
 
 def baseline(settings: Settings, name: str) -> Spec:
-    """Returns one network of Table 5 at the common budget; by the common recipe or its authors' (settings)."""
+    """Returns one network of Table 5 at the common budget; by the common recipe or its authors', with its own changes
+    (settings)."""
+    return _recipe_of(settings, name).replace(**settings.baseline_changes.get(name, {}))
+
+
+def _recipe_of(settings: Settings, name: str) -> Spec:
     from dehazelib.networks import CATALOGUE  # imports torch
 
     if name not in CATALOGUE or CATALOGUE[name].role not in ("dehazing", "zero_shot"):

@@ -27,6 +27,7 @@ def test_a_profile_with_an_unset_variable_says_so(monkeypatch):
     ({"track_test": 1}, "track_test .* must be bool"),
     ({"recipe": "secret"}, "use one of modern, paper, released|use one of paper, released, modern"),
     ({"readings": ["as_told"]}, "as_told"),
+    ({"baseline_changes": {"gcnet": {}}}, "baseline_changes has gcnet: use aod_net"),
     ({"zero_shot_pairs": -1}, "zero_shot_pairs is -1: give a number of pairs, or 0 for all"),
     ({"described_seeds": -1}, "described_seeds is -1: give a number, or 0 for ablation_seeds"),
     ({"baseline_recipe": "own"}, "baseline_recipe is 'own': use one of common, authors"),

@@ -153,6 +153,13 @@ def test_a_baseline_that_does_not_exist_is_named():
         study.baselines(profiles.load("smoke", baselines=["resnet"]))
 
 
+def test_a_network_can_have_changes_of_its_own():
+    settings = profiles.load("smoke", baseline_changes={"gcanet": {"precision": "bf16-mixed", "lr": 0.5}})
+    plain, changed = (study.baseline(one, "gcanet") for one in (profiles.load("smoke"), settings))
+    assert changed == plain.replace(precision="bf16-mixed", lr=0.5) != plain
+    assert study.baseline(settings, "aod_net") == study.baseline(profiles.load("smoke"), "aod_net")
+
+
 def test_the_authors_recipe_uses_their_optimiser_and_loss():
     settings = profiles.load("smoke", baseline_recipe="authors")
     assert study.baseline(settings, "gunet_t").optimizer == "adamw"
