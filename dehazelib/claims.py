@@ -97,7 +97,7 @@ def one_seed(m: Measurement, claim: pd.Series) -> None:
 
 def straddled(m: Measurement, claim: pd.Series) -> None:
     """none, the interval cannot tell: it holds values that agree with the claim and values that do not; run more seeds,
-    or time more repeats"""
+    score more scenes or time more repeats"""
 
 
 def without_limits(m: Measurement, claim: pd.Series) -> None:

@@ -46,12 +46,12 @@ def chart(study: Measured, results: str) -> str:
     file = study.folder / "figures" / "gains.png"
     picture = f"![What each form of the module gains]({results}{study.folder.name}/figures/{file.name})\n\n"
     return (f"**What the module gains** over the student alone at the same budget (paper: +{printed} dB):\n\n"
-            f"{picture * file.exists()}")
+            f"{picture}") if file.exists() else ""
 
 
-def gained(study: Measured) -> str:
-    """Returns what the module gains in each reading that was run, with its part in the gradient, as a part of a
-    sentence."""
+def gained(study: Measured, verdict: str) -> str:
+    """Returns what the module gains in each reading that was run, with its part in the gradient, and the verdict on the
+    first one, as a part of a sentence."""
     told = []
     for reading in READINGS:
         if study.has(label := f"framework-{reading}"):
@@ -59,7 +59,7 @@ def gained(study: Measured) -> str:
             part = "" if np.isnan(share) else f" (its term: {share:.2g} % of the gradient)"
             gain = interval(*study.difference(label, "student"), "+z.3f")
             told.append(f"{gain} dB {reading.replace('_', ' ')}{part}")
-    return " and ".join(told) or "not measured yet"
+    return "; ".join([f"{told[0]}, {verdict}", *told[1:]]) if told else "not measured yet"
 
 
 def black(study: Measured) -> str:
@@ -87,7 +87,7 @@ def _meaning(study: Measured, validation: np.ndarray) -> str:
     head = "Framework with the trained teacher minus framework "
     less = f"{head}{', '.join(minus)}, all with adaptive weight. " if minus else ""
     count = study.of_runs("student", "validation_pairs")
-    up, forms = (validation[:, 1] > 0).sum(), (~np.isnan(validation[:, 0])).sum()
+    up, forms = (validation[:, 1] > 0).sum(), (~np.isnan(validation[:, 1])).sum()
     pairs = (f" The validation scenes are {count:.0f} pairs that no run was trained on and that chose each run's "
              f"checkpoint; limits there are Student's t over seeds. {up} of {forms} forms gain there with the "
              "whole interval.") if forms else ""
@@ -102,7 +102,8 @@ def quality(study: Measured) -> str:
     prior = PRIOR_ALL if best != "student" else "dark_channel_prior"
     ours, (of_images, of_pixels) = study.summary(best), (f"{100 * share:.2g} %" for share in shares(study, best))
     beside = " (dark channel prior, untrained: {psnr_rgb:.2f} dB, {ssim_gauss11_rgb:.4f})" * study.has(prior)
-    text = (f"The best student here saw {study.images_seen(best):,.0f} images, {of_images} as many as in the published "
+    which = "The student alone" if best == "student" else "Of students alone the one best on validation scenes"
+    text = (f"{which} saw {study.images_seen(best):,.0f} images, {of_images} as many as in the published "
             f"recipe and {of_pixels} as many pixels, and scores {ours['psnr_rgb']:.2f} dB, SSIM "
             f"{ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} {TEST[study.main]}"
             f"{beside.format(**study.summary(prior))}")
@@ -194,7 +195,8 @@ def certainty(study: Measured) -> str:
     untrained = {"hazy": "The hazy input", "dark_channel_prior": "The dark channel prior, which needs no training,"}
     controls = [f" {name} scores {ours['psnr_rgb']:.2f} dB, SSIM {ours['ssim_gauss11_rgb']:.4f}."
                 for label, name in untrained.items() if study.has(label) for ours in [study.summary(label)]]
-    return (f"**How sure.** Means over {study.summary('student')['images']} {TEST[study.main]}. Seeds: "
+    return (f"**How sure.** Means over {study.summary('student')['images']} {TEST[study.main]} where nothing else is "
+            f"said. Seeds: "
             f"{seeds['student']} of the student, {' or '.join(map(str, sorted(set(seeds.values()))))} of each row. "
             f"Intervals are 95 %: Student's t over seeds for a score; for a difference the wider of Student's t over "
             f"the seeds' differences and a paired bootstrap over scenes and seeds.{''.join(controls)}")

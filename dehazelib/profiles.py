@@ -97,9 +97,9 @@ class Settings:
         if small := [name for name in sizes if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}: it must be at least 1.")
         others = (*BASELINES, *SR_BASELINES)
-        for name in ("single_seed", "baseline_changes"):
-            if unknown := set(getattr(self, name)) - {*others, *self.plug_and_play, self.student}:
-                raise ValueError(f"{name} has {', '.join(sorted(map(str, unknown)))}: use {', '.join(others)}.")
+        for name, known in (("single_seed", others), ("baseline_changes", BASELINES)):
+            if unknown := set(getattr(self, name)) - {*known, *self.plug_and_play, self.student}:
+                raise ValueError(f"{name} has {', '.join(sorted(map(str, unknown)))}: use {', '.join(known)}.")
         for name in ("test_pairs", "zero_shot_pairs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number of pairs, or 0 for all.")

@@ -27,12 +27,13 @@ from dehazelib.spec import SUBSTITUTES, Spec
 from dehazelib.training import CHECKPOINT, LOG, WEIGHTS, Hardware, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
-PART = 10  # images scored between two writings of scores.csv; of networks that are fitted to each image, 1
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
 
 
 class Run:
     """One run in a cabinet: a folder with spec.yaml, log.csv, weights.safetensors, scores.csv and provenance.json."""
+
+    part = 10  # images scored between two writings of scores.csv
 
     def __init__(self, cabinet: Path, spec: Spec):
         self.cabinet, self.spec, self.folder = Path(cabinet), spec, Path(cabinet) / spec.id
@@ -191,12 +192,6 @@ class Run:
 
     def _scored_list(self, settings: Settings) -> Path:
         return self.folder / f"scored-{settings.test_pairs}.json"
-
-    @property
-    def part(self) -> int:
-        """How many images are scored between two writings of scores.csv."""
-        return PART
-
     def log(self) -> pd.DataFrame:
         """Returns the learning curve, one row per validation."""
         return pd.read_csv(self.folder / LOG)
@@ -216,7 +211,7 @@ class Control(Run):
         self.check_manifest(data)
         if not (self.folder / PROVENANCE).exists():
             with self.begun(data):
-                if distributed.rank() == 0:
+                if distributed.rank() == 0 and not (self.folder / PROVENANCE).exists():  # another process's meanwhile
                     self.write_provenance(data, {"minutes": 0.0})
         return self
 
@@ -239,12 +234,14 @@ class ZeroShot(Control):
         """Adds the scores of some pairs to scores.csv, and what fitting them took to the run's minutes."""
         started = time.monotonic()
         super().score_part(network, pairs)
-        facts = self.provenance()
-        facts["minutes"] += (time.monotonic() - started) / 60
-        write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+        if (self.folder / PROVENANCE).exists():  # it is scored alone otherwise
+            facts = self.provenance()
+            facts["minutes"] += (time.monotonic() - started) / 60
+            write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
 
     def _scored_list(self, settings: Settings) -> Path:
-        return self.folder / f"scored-{settings.zero_shot_pairs or settings.test_pairs}.json"
+        few = f"-{settings.zero_shot_pairs}" * bool(settings.zero_shot_pairs)
+        return self.folder / f"scored-{settings.test_pairs}{few}.json"
 
 
 def run(cabinet: Path, spec: Spec) -> Run:

@@ -58,7 +58,7 @@ def test_scores_are_kept_while_the_others_are_computed(settings, finished, monke
             raise KeyboardInterrupt
         return whole(network, spec, rest)
 
-    monkeypatch.setattr(runs, "PART", 2)
+    monkeypatch.setattr(runs.Run, "part", 2)
     monkeypatch.setattr(runs, "scores", killed)
     with pytest.raises(KeyboardInterrupt):
         one.score(pairs)
@@ -79,6 +79,12 @@ def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_o
     assert minutes > 0 and first.scored(few) and not first.scored(whole)
     assert set(runs.obtain(whole, specs[:1])[0].scores().image) == wider and first.provenance()["minutes"] > minutes
     assert len(first.study_scores(few)) == 2 and len(first.study_scores(whole)) == 4
+    assert not first.scored(dataclasses.replace(few, test_pairs=9))  # two of other pairs
+
+
+def test_a_network_fitted_to_each_image_can_be_scored_alone(settings, tmp_path):
+    one = runs.run(tmp_path, study.baseline(dataclasses.replace(settings, zero_shot_steps=1), "zid"))
+    assert len(one.score(open_data("rooms").tests["rooms"].some(1))) == 1
 
 
 def test_a_gpu_that_was_not_used_is_not_recorded(tmp_path, monkeypatch):

@@ -90,6 +90,7 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
     alone" leaves the module out. The released step, and on a CPU one of ours, run in a process of their own, where
     freed memory goes back to the system as it does unless a program asks otherwise; ours keep it, as in every run
     (allocator.py). On a CPU those two warm up on images of a quarter of the size each way, since their steps take long.
+    On a GPU ten steps are timed at a time, and a way that does not run is left out with a line.
     Prints what a step's time is made of. Raises MemoryError if the literal form would not fit.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -110,11 +111,9 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
         methods = {name: partial(call, _take, make, size, steps) for name, make in elsewhere.items()}
         methods |= {name: partial(_repeat, run, steps) for name, run in _working(here, device).items()}
         rows = timing.compare(methods, repeats, seconds, device.type, warm=warm)
-        rows.ms /= steps
-        what_takes_the_time = profile(here[WAY], device)
-    rows = rows.assign(height=size[0], width=size[1], batch=BATCH)
-    timing.keep(rows, "training")
-    print(what_takes_the_time, file=sys.stderr)
+        rows = rows.assign(ms=rows.ms / steps, height=size[0], width=size[1], batch=BATCH)
+        timing.keep(rows, "training")
+        print(profile(here[WAY], device), file=sys.stderr)
     table = timing.summary(rows, REFERENCE)
     table["images_per_second"] = BATCH * 1e3 / table.ms
     table["hours_of_the_paper"] = PAPER_IMAGES / table.images_per_second / 3600
