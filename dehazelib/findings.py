@@ -102,7 +102,7 @@ def quality(study: Measured) -> str:
     prior = PRIOR_ALL if best != "student" else "dark_channel_prior"
     ours, (of_images, of_pixels) = study.summary(best), (f"{100 * share:.2g} %" for share in shares(study, best))
     beside = " (dark channel prior, untrained: {psnr_rgb:.2f} dB, {ssim_gauss11_rgb:.4f})" * study.has(prior)
-    which = "The student alone" if best == "student" else "Of students alone the one best on validation scenes"
+    which = "The student alone" if best == "student" else "The student alone that does best on validation scenes"
     text = (f"{which} saw {study.images_seen(best):,.0f} images, {of_images} as many as in the published "
             f"recipe and {of_pixels} as many pixels, and scores {ours['psnr_rgb']:.2f} dB, SSIM "
             f"{ours['ssim_gauss11_rgb']:.4f}, over {ours['images']} {TEST[study.main]}"
@@ -112,7 +112,8 @@ def quality(study: Measured) -> str:
         return text
     gains = [interval(*study.difference(*LONGEST[::-1], metric), style)
              for metric, style in (("psnr_rgb", "+z.3f"), ("ssim_gauss11_rgb", "+z.4f"))]
-    return f"{text} Of the pair trained longest, module minus none is {gains[0]} dB, SSIM {gains[1]}, one run each."
+    return (f"{text} In the pair trained longest, with the module minus without: {gains[0]} dB, SSIM {gains[1]}, one run "
+            "each.")
 
 
 def distances(study: Measured) -> list[str]:

@@ -163,10 +163,10 @@ def test_the_best_student_and_the_longest_pair_stand_beside_the_paper_s_score(ma
     assert "saw 6,000 images, 0.21 % as many as in the published recipe" in line and "ships" not in line
     assert "scores 20.00 dB, SSIM 0.8000, over 3 of the 500 SOTS-indoor pairs" in line
     assert "(dark channel prior, untrained: 19.00 dB, 0.8000)." in line
-    assert line.endswith("Of the pair trained longest, module minus none is +1.000 [+1.000, +1.000] dB, SSIM +0.0000 "
-                         "[+0.0000, +0.0000], one run each.")
+    assert line.endswith("In the pair trained longest, with the module minus without: +1.000 [+1.000, +1.000] dB, SSIM "
+                         "+0.0000 [+0.0000, +0.0000], one run each.")
     monkeypatch.setattr(model_card, "shipped", lambda study: "longest-student")
-    assert "0.8000); dehazelib ships it. Of the pair" in point(report.block(folder), "How good the student is")
+    assert "0.8000); dehazelib ships it. In the pair" in point(report.block(folder), "How good the student is")
 
 
 def test_the_block_counts_all_claims_and_shows_the_headlines(make):
