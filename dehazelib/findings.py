@@ -112,8 +112,8 @@ def quality(study: Measured) -> str:
         return text
     gains = [interval(*study.difference(*LONGEST[::-1], metric), style)
              for metric, style in (("psnr_rgb", "+z.3f"), ("ssim_gauss11_rgb", "+z.4f"))]
-    return (f"{text} In the pair trained longest, with the module minus without: {gains[0]} dB, SSIM {gains[1]}, one run "
-            "each.")
+    return (f"{text} In the pair trained longest, with the module minus without: {gains[0]} dB, SSIM {gains[1]}, one "
+            "run each.")
 
 
 def distances(study: Measured) -> list[str]:
