@@ -81,7 +81,8 @@ def test_every_candidate_takes_the_framework_s_steps_but_for_rounding(monkeypatc
         graphs.append(graph)
         return torch._dynamo.lookup_backend("aot_eager")(graph, inputs)
 
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda network, mode: whole(network, backend=backend))
+    monkeypatch.setattr(torch.nn.Module, "compile",
+                        lambda network, mode, dynamic: whole(network, backend=backend, dynamic=dynamic))
     torch.manual_seed(0)
     spec, teacher = SPEC.replace(teacher="a", features=features, distance=distance), networks.build("dsc_mc_fsrcnn")
     fabric, batch = Fabric(accelerator="cpu", devices=1), (torch.rand(2, 3, 24, 24), torch.rand(2, 3, 24, 24))
