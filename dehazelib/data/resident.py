@@ -63,13 +63,13 @@ class Resident:
             yield self.batch(list(group))
 
     def _where(self, choices: list) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns indices into (n, H, W) that broadcast to (B, h, w); mirrored windows count columns backwards."""
+        """Returns indices into (n, H, W) that broadcast to (B, h, w); flipped windows count columns backwards."""
         size, frames = self.images.shape[1:3], self.stream.pairs.frames
         scenes = [frames.places[self.stream.pairs.pairs[c.draw.index].scene] for c in choices]
         rows, columns = (np.stack([np.arange(side)[c.draw.window[axis]] for c in choices])
                          for axis, side in enumerate(size))
-        mirrored = np.array([c.mirrored for c in choices])
-        columns[mirrored] = columns[mirrored, ::-1]
+        flipped = np.array([c.flipped for c in choices])
+        columns[flipped] = columns[flipped, ::-1]
         return (self._to(np.array(scenes)[:, None, None]), self._to(rows[:, :, None]), self._to(columns[:, None, :]))
 
     def _column(self, values: list[float]) -> Tensor:

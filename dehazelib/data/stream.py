@@ -22,7 +22,7 @@ class Choice:
     """Everything random about one sample."""
 
     draw: Draw
-    mirrored: bool
+    flipped: bool
     turns: int  # right angles
 
 
@@ -48,14 +48,14 @@ class Stream(Dataset):
         rng = np.random.default_rng((self.spec.seed, 1, k))
         index = int(_order(self.spec.seed, epoch, len(self.pairs))[place])
         draw = self.pairs.decide(index, rng, self.spec.crop)
-        mirrored = self.spec.augment != "none" and rng.random() < 0.5
+        flipped = self.spec.augment != "none" and rng.random() < 0.5
         turns = int(rng.integers(4)) if self.spec.augment in ("flip_rotate", "released") else 0
-        return Choice(draw, mirrored, turns)
+        return Choice(draw, flipped, turns)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
         choice = self.decide(k)
         images = torch.stack(self.pairs.render(choice.draw))
-        hazy, clear = turned(images.flip(-1) if choice.mirrored else images, choice.turns)
+        hazy, clear = turned(images.flip(-1) if choice.flipped else images, choice.turns)
         if self.spec.task == "dehazing":
             return hazy, clear
         low, high = super_resolution_pair(clear[None], self.spec.target, self.scale)
