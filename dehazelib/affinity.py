@@ -52,11 +52,20 @@ def affinity_loss(
     """
     if not 0 < pool <= 1:
         raise ValueError(f"pool must lie in (0, 1], got {pool}")
-    height, width = input_size or student.shape[-2:]
-    rows, columns = (math.floor(side * pool + 1e-9) for side in (height, width))  # 0.29 * 100 is 28.999...
+    grid = grid_size(input_size or student.shape[-2:], pool)
     dtype = _working_dtype(student, teacher)
-    student, teacher = (pooled(features.to(dtype), (rows, columns)) for features in (student, teacher))
+    student, teacher = (pooled(features.to(dtype), grid) for features in (student, teacher))
     return affinity_distance(student, teacher, distance, fused=fused)
+
+
+def grid_size(size: tuple[int, int], pool: float) -> tuple[int, int]:
+    """Returns (height, width) of the grid to which the maps of an image of this (height, width) are pooled.
+
+    Raises ValueError if it is empty.
+    """
+    rows, columns = (math.floor(side * pool + 1e-9) for side in size)  # 0.29 * 100 is 28.999...
+    _check_grid(rows, columns)
+    return rows, columns
 
 
 def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -70,8 +79,7 @@ def pooled(features: Tensor, grid: tuple[int, int]) -> Tensor:
     if features.dim() != 4:
         raise ValueError(f"features must be (batch, channels, height, width), got {tuple(features.shape)}")
     (height, width), (rows, columns) = features.shape[-2:], grid
-    if rows < 1 or columns < 1:
-        raise ValueError(f"the grid {rows}x{columns} is empty: use larger images or a larger pool")
+    _check_grid(rows, columns)
     factor = height // rows
     if factor < 1 or factor != width // columns:
         raise ValueError(
@@ -135,6 +143,11 @@ def affinity_distance_reference(student: Tensor, teacher: Tensor, distance: str)
         return (hazy - clear).abs().mean()
     log_hazy, log_clear = hazy.log_softmax(-1), clear.log_softmax(-1)
     return (log_hazy.exp() * (log_hazy - log_clear)).sum(-1).mean()
+
+
+def _check_grid(rows: int, columns: int) -> None:
+    if rows < 1 or columns < 1:
+        raise ValueError(f"the grid {rows}x{columns} is empty: use larger images or a larger pool")
 
 
 def _check(student: Tensor, teacher: Tensor, distance: str, tile_elements: int = 1) -> None:

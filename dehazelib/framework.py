@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dehazelib import distributed
-from dehazelib.affinity import affinity_loss
+from dehazelib.affinity import affinity_loss, grid_size
 from dehazelib.objectives import LOSSES, Objective
 from dehazelib.resampling import reduced
 
@@ -15,7 +15,8 @@ MEASURE_EVERY = 20  # steps between measurements of the two gradients
 class Framework(Objective):
     """Equation (15): reconstruction loss + w_FA x affinity loss between the student and a frozen teacher.
 
-    network: the student. teacher: maps the clear image to a super-resolved one and is never trained.
+    network: the student. teacher: maps the clear image to a super-resolved one, averaged over cells (the option
+      `cell` of an FSRCNN and of its substitutes), and is never trained.
     features: "outputs" compares the two final 3-channel images (as released; works with any network);
       "intermediate" compares three depths, the teacher's first, expanded and output features with the student's groups
       1, 2 and 3, and takes the mean (as described).
@@ -65,9 +66,11 @@ class Framework(Objective):
 
     def terms(self, hazy: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the reconstruction loss and the affinity loss L_FA, both scalars, for (B, 3, H, W) images."""
+        size = hazy.shape[-2:]
         with torch.no_grad():
             low = clear if self.teacher_input == "native" else reduced(clear)
-            guide, guide_features = self.teacher(low, return_features=True)
+            cell = low.shape[-2] // grid_size(size, POOL)[0]  # pixels of low, each way
+            guide, guide_features = self.teacher(low, return_features=True, cell=cell)
         if self.features == "outputs":
             dehazed = self.network(hazy)
             matched = [(dehazed, guide)]
@@ -77,7 +80,6 @@ class Framework(Objective):
                 raise ValueError("features=intermediate needs a teacher with first and expanded features: an FSRCNN, "
                                  "not an interpolation; use features=outputs.")
             matched = list(zip(groups, [*guide_features, guide]))
-        size = hazy.shape[-2:]
         distances = torch.stack([
             affinity_loss(s, t, distance=self.distance, pool=POOL, input_size=size, fused=self.fused)
             for s, t in matched])

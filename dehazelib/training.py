@@ -174,12 +174,11 @@ class _State:
         network = networks.build(spec.network)
         if weights is not None:
             network.load_state_dict(weights)
-        network = network.to(memory_format=layout)
         if tuning.compiled:
             torch._dynamo.config.recompile_limit = COMPILATIONS
             torch._functorch.config.donated_buffer = False  # the framework goes back through a step's graph twice
             network.compile(mode=tuning.compiled, dynamic=False)  # as it was timed, whatever sizes other runs had
-        whole = objective(spec, network, teacher, tuning.fused_affinity)
+        whole = objective(spec, network, teacher, tuning.fused_affinity).to(memory_format=layout)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
         fused = fabric.device.type in ("cpu", "cuda")
         betas = (spec.beta1, spec.beta2)
@@ -201,7 +200,7 @@ class _State:
     def update(self, fabric: Fabric, inputs: Tensor, target: Tensor) -> None:
         torch.manual_seed(1_000_003 * self.spec.seed + self.step)  # dropout and the like repeat after a resumption
         self.objective.train()
-        inputs = inputs.contiguous(memory_format=self.layout)
+        inputs, target = (images.contiguous(memory_format=self.layout) for images in (inputs, target))
         for group, optimizer in enumerate(self.optimizers):
             for settings in optimizer.param_groups:
                 settings["lr"] = learning_rate(self.spec, self.step)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from dehazelib.metrics import psnr_rgb
 from dehazelib.networks.fsrcnn import FSRCNN, MultiChannelFSRCNN, Separable
-from dehazelib.networks.interpolation import Interpolation
+from dehazelib.networks.interpolation import Black, Interpolation
 from dehazelib.networks.student import (
     MEAN,
     STD,
@@ -171,6 +171,34 @@ def test_a_teacher_s_features_are_its_first_and_its_expanded_maps(network, chann
     if isinstance(network, FSRCNN):
         torch.testing.assert_close(network.extract(low), features[0])
         torch.testing.assert_close(network.deconvolution(features[1]), high)
+
+
+@pytest.mark.parametrize("network", [FSRCNN(2), FSRCNN(4), Interpolation(2, "bicubic"), Black(2)] + [
+    MultiChannelFSRCNN(**options) for options in TEACHERS])
+@pytest.mark.parametrize("cell, size", [(4, (16, 20)), (4, (33, 47)), (2, (9, 10)), (1, (5, 4)), (5, (22, 19))])
+@torch.no_grad()
+def test_a_teacher_averages_over_cells_what_it_would_give_without_them(network, cell, size):
+    network, low = network.double().eval(), torch.rand(2, 3, *size, dtype=torch.float64)
+    for name, parameter in network.named_parameters():
+        if "deconvolution" in name:
+            nn.init.normal_(parameter)
+    high, features = network(low, return_features=True)
+    averaged, averaged_features = network(low, return_features=True, cell=cell)
+    assert torch.equal(averaged, network(low, cell=cell))
+    assert averaged.shape == (2, 3, size[0] // cell, size[1] // cell)
+    torch.testing.assert_close(averaged, F.avg_pool2d(high, network.scale * cell), rtol=1e-12, atol=1e-12)
+    assert len(averaged_features) == len(features)
+    for one, other in zip(averaged_features, features):
+        torch.testing.assert_close(one, F.avg_pool2d(other, cell), rtol=1e-12, atol=1e-12)
+
+
+@torch.no_grad()
+def test_means_over_cells_are_not_rounded_to_half_precision():
+    teacher, low = MultiChannelFSRCNN().eval(), torch.rand(1, 3, 16, 20)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert teacher(low).dtype == torch.bfloat16
+        high, features = teacher(low, return_features=True, cell=4)
+    assert high.dtype == torch.float32 and {x.dtype for x in features} == {torch.float32}
 
 
 @torch.no_grad()

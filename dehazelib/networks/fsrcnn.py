@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 WIDTH, SHRUNK, MAPPINGS = 56, 12, 4  # d, s, m of the FSRCNN publication
 
@@ -55,12 +56,17 @@ class FSRCNN(nn.Module):
         nn.init.zeros_(self.deconvolution.bias)
         self.scale = scale
 
-    def forward(self, low: Tensor, return_features: bool = False):
-        """With return_features: (high, [first, expanded]), both features (B, 56, H, W)."""
+    def forward(self, low: Tensor, return_features: bool = False, cell: int = 0):
+        """With return_features: (high, [first, expanded]), both features (B, 56, H, W).
+
+        cell: if given, all of it is averaged over cell x cell pixels of `low`: (B, ..., H // cell, W // cell).
+        """
         first = self.extract(low)
         expanded = self.shrink_map_expand(first)
-        high = self.deconvolution(expanded)
-        return (high, [first, expanded]) if return_features else high
+        high = averaged_deconvolution(self.deconvolution, expanded, cell) if cell else self.deconvolution(expanded)
+        if not return_features:
+            return high
+        return high, [F.avg_pool2d(precise(x), cell) if cell else x for x in (first, expanded)]
 
 
 class MultiChannelFSRCNN(nn.Module):
@@ -74,9 +80,30 @@ class MultiChannelFSRCNN(nn.Module):
         self.branches = nn.ModuleDict({c: FSRCNN(scale, 1, convolution, activation) for c in "rgb"})
         self.scale = scale
 
-    def forward(self, low: Tensor, return_features: bool = False):
-        """With return_features: (high, [first, expanded]), both features (B, 3 * 56, H, W)."""
-        results = [branch(low[:, i : i + 1], True) for i, branch in enumerate(self.branches.values())]
-        high = torch.cat([r[0] for r in results], 1)  # (B, 3, scale * H, scale * W)
-        features = [torch.cat([r[1][k] for r in results], 1) for k in range(2)]
-        return (high, features) if return_features else high
+    def forward(self, low: Tensor, return_features: bool = False, cell: int = 0):
+        """With return_features: (high, [first, expanded]), both features (B, 3 * 56, H, W). cell: see FSRCNN."""
+        colours = [branch(low[:, i : i + 1], return_features, cell) for i, branch in enumerate(self.branches.values())]
+        if not return_features:
+            return torch.cat(colours, 1)
+        high = torch.cat([colour for colour, _ in colours], 1)
+        return high, [torch.cat(maps, 1) for maps in zip(*(features for _, features in colours))]
+
+
+def averaged_deconvolution(layer: nn.ConvTranspose2d, features: Tensor, cell: int) -> Tensor:
+    """Returns the layer's result averaged over cell x cell pixels of its input: (B, C, H, W) -> (B, D, H // cell,
+    W // cell), in float32 or the input's higher precision.
+
+    Both steps are linear, so one convolution does both: it takes as many steps as there are cells, and the enlarged
+    image is never formed. The stride must divide the padding, as it does in an FSRCNN.
+    """
+    stride, padding = layer.stride[0], layer.padding[0]
+    side = stride * cell  # of a cell in the enlarged image
+    means = F.avg_pool2d(F.pad(layer.weight, [side - 1] * 4), side, 1)  # of every window of that size on the kernel
+    kernel = means[..., stride - 1 :: stride, stride - 1 :: stride].flip(2, 3).transpose(0, 1)
+    with torch.autocast(features.device.type, enabled=False):  # one rounding of a mean would weigh more than of many
+        return F.conv2d(precise(features), kernel, layer.bias, cell, padding // stride)
+
+
+def precise(features: Tensor) -> Tensor:
+    """Returns half precision as float32, in which means are taken; others as they are."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))

@@ -16,9 +16,14 @@ class Interpolation(nn.Module):
         super().__init__()
         self.scale, self.mode = scale, mode
 
-    def forward(self, low: Tensor, return_features: bool = False):
-        """With return_features: (high, []): an interpolation has no intermediate features."""
+    def forward(self, low: Tensor, return_features: bool = False, cell: int = 0):
+        """With return_features: (high, []): an interpolation has no intermediate features.
+
+        cell: if given, the result is averaged over cell x cell pixels of `low`: (B, 3, H // cell, W // cell).
+        """
         high = F.interpolate(low, scale_factor=self.scale, mode=self.mode, align_corners=False)
+        if cell:
+            high = F.avg_pool2d(high, self.scale * cell)
         return (high, []) if return_features else high
 
 
@@ -32,8 +37,8 @@ class Black(nn.Module):
         super().__init__()
         self.scale = scale
 
-    def forward(self, low: Tensor, return_features: bool = False):
-        """With return_features: (black, []): there are no intermediate features."""
-        size = [self.scale * side for side in low.shape[2:]]
+    def forward(self, low: Tensor, return_features: bool = False, cell: int = 0):
+        """With return_features: (black, []): there are no intermediate features. cell: see Interpolation."""
+        size = [side // cell if cell else self.scale * side for side in low.shape[2:]]
         black = low.new_zeros(*low.shape[:2], *size)
         return (black, []) if return_features else black
