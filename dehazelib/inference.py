@@ -170,7 +170,9 @@ def by_strips(student: Student, image: Tensor, rows: int, kept: torch.dtype = to
         fused = reduce(add, (w * f for w, f in zip(weights, features)))
         return _as(student.tail(student.pixel_attention(fused)) + normalised(hazy), image.dtype)
 
-    feature = image.new_empty((len(image), student.head.out_channels, *image.shape[2:]), dtype=kept)
+    layout = torch.channels_last if image.device.type == "cpu" else torch.contiguous_format
+    shape = (len(image), student.head.out_channels, *image.shape[2:])
+    feature = torch.empty(shape, dtype=kept, device=image.device, memory_format=layout)
     _layer(lambda hazy: student.head(normalised(hazy)), [image], feature, rows, halo=1)
     features, means = [], []
     for group in student.groups:
@@ -190,15 +192,17 @@ def _group(group: OuterBlock, start: Tensor, rows: int) -> tuple[Tensor, Tensor]
     for block in blocks:
         mean = _layer(lambda x: block.conv2(torch.relu(block.conv1(x)).add_(x)), [source], y, rows, halo=2)
         weights = block.channel_attention.mlp(mean)
-        _layer(lambda x, y: block.pixel_attention(y * weights).add_(x), [source, y], x, rows)
+        _layer(lambda x, y: block.pixel_attention(y * weights).add_(x), [source, y], x, rows, averaged=False)
         source = x
     return y, _layer(lambda x, start: last(x).add_(start), [x, start], y, rows, halo=1)
 
 
-def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, halo: int = 0) -> Tensor:
+def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, halo: int = 0,
+           averaged: bool = True) -> Tensor | None:
     """Writes function(*maps) into `output`, strip by strip, and returns its mean over all pixels, (B, C, 1, 1).
 
     halo: how many rows above and below a pixel the function's convolutions see. Without any, output may be one of maps.
+    averaged: False returns None, and leaves what is not finite to be found in the next layer.
     """
     height, width = output.shape[2:]
     total = torch.zeros(*output.shape[:2], 1, 1, device=output.device)
@@ -206,7 +210,10 @@ def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, ha
         first = max(top - halo, 0)
         strip = function(*(_unit(x[:, :, first:top + rows + halo]) for x in maps))[:, :, top - first:top - first + rows]
         output[:, :, top:top + rows] = strip
-        total += output[:, :, top:top + rows].float().sum((2, 3), keepdim=True)  # as stored: float16 may overflow
+        if averaged:  # as stored: float16 may overflow
+            total += output[:, :, top:top + rows].float().sum((2, 3), keepdim=True)
+    if not averaged:
+        return None
     mean = total / (height * width)
     if not mean.isfinite().all():
         raise FloatingPointError(f"The network's features are not finite in {output.dtype}: check its weights, "
