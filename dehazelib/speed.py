@@ -27,9 +27,11 @@ def section(folder: Path) -> str:
     lacks."""
     made = [(_affinity, "affinity"), (_training, "training"), (_inference, "inference"), (_photo, "photo")]
     told = {}  # (what, against what) -> machine -> cell
+    commits = {}  # machine -> those that its rows come from
     for make, name in made:
         if (file := folder / f"{name}.csv").exists():
             for machine, rows in _read(file).groupby(timing.MACHINE, sort=True):
+                commits.setdefault(machine, set()).update(rows.commit)
                 for what, other, cell in make(rows, folder, machine):
                     told.setdefault((what, other), {})[machine] = cell
     if not told:
@@ -38,7 +40,17 @@ def section(folder: Path) -> str:
     lines = [[*key, *(cells.get(machine, "") for machine in machines)] for key, cells in told.items()]
     header = [*HEADER, *(timing.machine_name(*machine) for machine in machines)]
     return ("\nMedian over repeats of how many times as fast, each repeat compared within itself, with quartiles; ms "
-            f"and hours are medians of their own.\n\n{markdown_rows(header, lines)}\n")
+            f"and hours are medians of their own.{_versions(header[2:], [commits[machine] for machine in machines])}"
+            f"\n\n{markdown_rows(header, lines)}\n")
+
+
+def _versions(machines: list[str], commits: list[set[str]]) -> str:
+    """Returns a sentence on the commits that columns come from, where they differ."""
+    if all(one == commits[0] for one in commits):
+        return ""
+    named = "; ".join(f"{machine}: {', '.join(sorted(commit[:7] for commit in of))}"
+                      for machine, of in zip(machines, commits))
+    return f" Columns differ in the code, too, by commit: {named}."
 
 
 def _read(file: Path) -> pd.DataFrame:

@@ -5,8 +5,8 @@ import pytest
 
 from dehazelib import paths, speed
 
-HERE = {"processor": "EPYC", "threads": 2, "gpu": "", "device": "cpu"}
-THERE = {"processor": "Xeon", "threads": 8, "gpu": "H100", "device": "cuda"}
+HERE = {"processor": "EPYC", "threads": 2, "gpu": "", "device": "cpu", "commit": "0123456789ab"}
+THERE = {"processor": "Xeon", "threads": 8, "gpu": "H100", "device": "cuda", "commit": "0123456789ab"}
 
 
 def write(folder, name, rows):
@@ -66,6 +66,13 @@ def test_what_one_machine_alone_has_timed_is_empty_for_the_other(tmp_path):
     write(tmp_path, "affinity", affinity(HERE))
     write(tmp_path, "photo", [THERE | {"height": 4000, "width": 6000, "peak_mb": 3500.2, "seconds": 71.6}])
     assert [[bool(cell) for cell in row[2:]] for row in lines(tmp_path)[1:]] == [[True, False], [False, True]]
+
+
+def test_columns_of_different_commits_say_so(tmp_path):
+    write(tmp_path, "affinity", affinity(HERE) + affinity(THERE))
+    assert "commit" not in speed.section(tmp_path)
+    write(tmp_path, "affinity", affinity(HERE) + affinity(THERE | {"commit": "ba9876543210"}))
+    assert "by commit: EPYC, 2 threads: 0123456; H100: ba98765." in speed.section(tmp_path)
 
 
 def test_the_names_of_ways_are_those_of_the_benchmark():

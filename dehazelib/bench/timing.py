@@ -91,19 +91,19 @@ def machine_name(processor: str, threads: int, gpu: str) -> str:
     return gpu or f"{processor}, {threads} threads"
 
 
-def file(name: str) -> Path:
-    """Returns the path of a benchmark's rows."""
-    return paths.results() / "benchmarks" / f"{name}.csv"
+def file(name: str, folder: Path | None = None) -> Path:
+    """Returns the path of a benchmark's rows, in results/benchmarks or a study's folder."""
+    return (folder or paths.results() / "benchmarks") / f"{name}.csv"
 
 
-def keep(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Returns the benchmark's rows of all machines, as written to results/benchmarks/<name>.csv.
+def keep(rows: pd.DataFrame, name: str, folder: Path | None = None) -> pd.DataFrame:
+    """Returns the benchmark's rows of all machines, as written to results/benchmarks/<name>.csv, or into `folder`.
 
     These rows, with where they come from (processor, threads, gpu, torch, commit), replace those that this machine
     (processor, threads and GPU) had in the file; other machines' rows stay.
     """
     facts = provenance.environment()
-    return replace(rows.assign(**{column: facts[column] for column in PROVENANCE}), file(name), MACHINE)
+    return replace(rows.assign(**{column: facts[column] for column in PROVENANCE}), file(name, folder), MACHINE)
 
 
 def replace(rows: pd.DataFrame, path: Path, key: list[str]) -> pd.DataFrame:
