@@ -48,7 +48,7 @@ def _versions(machines: list[str], commits: list[set[str]]) -> str:
     """Returns a sentence on the commits that columns come from, where they differ."""
     if all(one == commits[0] for one in commits):
         return ""
-    named = "; ".join(f"{machine}: {', '.join(sorted(commit[:7] for commit in of))}"
+    named = "; ".join(f"{machine}: {', '.join(sorted(of))}"
                       for machine, of in zip(machines, commits))
     return f" Columns differ in the code, too, by commit: {named}."
 

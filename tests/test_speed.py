@@ -72,7 +72,7 @@ def test_columns_of_different_commits_say_so(tmp_path):
     write(tmp_path, "affinity", affinity(HERE) + affinity(THERE))
     assert "commit" not in speed.section(tmp_path)
     write(tmp_path, "affinity", affinity(HERE) + affinity(THERE | {"commit": "ba9876543210"}))
-    assert "by commit: EPYC, 2 threads: 0123456; H100: ba98765." in speed.section(tmp_path)
+    assert "by commit: EPYC, 2 threads: 0123456789ab; H100: ba9876543210." in speed.section(tmp_path)
 
 
 def test_the_names_of_ways_are_those_of_the_benchmark():
