@@ -122,6 +122,13 @@ def test_kept_rows_replace_this_machine_s_and_leave_the_others(results, machine)
         ("fast", "", 1), ("slow", "GPU", 4), ("slow", "", 8)}
 
 
+def test_rows_of_no_known_machine_give_way(tmp_path, machine):
+    machine("fast", "")
+    timed(a=[1]).to_csv(tmp_path / "speed.csv", index=False)
+    assert timing.keep(timed(a=[2]), "speed", tmp_path).ms.tolist() == [2]
+    assert pd.read_csv(tmp_path / "speed.csv").ms.tolist() == [2]
+
+
 def test_machines_stand_side_by_side(results, machine):
     for name, gpu, ms in (("fast", "", [1, 2, 9]), ("slow", "GPU", [4])):
         machine(name, gpu)

@@ -107,9 +107,9 @@ def keep(rows: pd.DataFrame, name: str, folder: Path | None = None) -> pd.DataFr
 
 
 def replace(rows: pd.DataFrame, path: Path, key: list[str]) -> pd.DataFrame:
-    """Returns the rows of a CSV file after putting these in the place of earlier ones with the same values of `key`."""
-    if path.exists():
-        old = pd.read_csv(path)
+    """Returns the rows of a CSV file after putting these in the place of earlier ones with the same values of `key`, or
+    of all where the file has no such columns."""
+    if path.exists() and set(key) <= set(old := pd.read_csv(path)):
         new = set(_keys(rows, key))
         old = old[[value not in new for value in _keys(old, key)]]
         rows = pd.concat([old, rows], ignore_index=True) if len(old) else rows
