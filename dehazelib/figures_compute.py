@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
+from dehazelib import speed
 from dehazelib.figure_style import GREY, legend, name_points, require, subplots, whiskers
 
 DISTANCES = {"l2_norm": "L2", "l1": "L1", "kl": "KL"}
 OURS = ("framework-equal_budget", "framework-as_released")  # in Table 5; whichever has the baselines' budget
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
+PASSES = {"layer": "the student's", "training": "a training step's"}
 LEAST_SHARE = 0.005  # of a pass, for a layer to be drawn in the roofline
 
 
@@ -48,23 +50,31 @@ def latency_psnr(table5: pd.DataFrame, table9: pd.DataFrame) -> Figure:
     return fig
 
 
-def roofline(rows: pd.DataFrame) -> Figure:
-    """Returns attained GFLOP/s against arithmetic intensity of the student's layers, under the roof of each machine.
+def roofline(rows: pd.DataFrame, kind: str = "layer") -> Figure:
+    """Returns attained GFLOP/s against arithmetic intensity of a pass's operations, under the roof of each machine.
 
-    rows: of bench.roofline: kind (layer, probe), name, gflop, mb, ms, one per repeat, of one or more machines (device,
-      processor, gpu). The roof is the fastest repeat of the probes, a layer the median of its repeats; the area of a
-      point grows with its share of the time, and layers below half a per cent of it are left out.
+    rows: of bench.roofline and bench.training: kind (layer, training, probe), name, gflop, mb, ms, one per repeat, of
+      one or more machines (device, processor, gpu). kind: layer, the student's pass; training, a whole step of the
+      framework. The roof is the fastest repeat of the probes, an operation the median of its repeats; the area of a
+      point grows with its share of the time, and operations below half a per cent of it are left out, as are machines
+      that lack probes or this kind.
+    Raises ValueError if there are none left.
     """
     require(rows, ["kind", "name", "device", "processor", "gpu", "gflop", "mb", "ms"], "roofline")
     rows = rows.fillna({"gpu": ""})
+    machine = [rows[column] for column in ("device", "processor", "gpu")]
+    has = [(rows.kind == wanted).groupby(machine).transform("any") for wanted in ("probe", kind)]
+    rows = rows[has[0] & has[1] & rows.kind.isin(["probe", kind])]
+    if rows.empty:
+        raise ValueError(f"roofline: no machine has rows of both kinds, probe and {kind}.")
     machine = rows.processor.where(rows.device == "cpu", rows.gpu)
     panels = list(rows.groupby(machine, sort=False))
     fig, axes = subplots(len(panels), 1, 0.4 + 5.2 * len(panels), squeeze=False)
-    points = [_roofline_panel(ax, table, name) for ax, (name, table) in zip(axes.flat, panels)]
+    points = [_roofline_panel(ax, table, name, kind) for ax, (name, table) in zip(axes.flat, panels)]
     handles = [Line2D([], [], ls="", marker="o", color="C0", alpha=0.65, ms=_area(part) ** 0.5, label=f"{part:.0%}")
                for part in (0.01, 0.1, 0.4)]
     handles.append(Line2D([], [], ls="", marker="D", color="#333333", mfc="white", mew=1.4, label="probe of the roof"))
-    legend(fig, handles, "% and area of a dot: share of the time of one pass, all layers of a kind together", columns=4)
+    legend(fig, handles, "% and area of a dot: share of the time of one pass, all of one name together", columns=4)
     for ax, (names, x, y, roof) in zip(axes.flat, points):
         name_points(fig, ax, names, x, y, np.zeros((2, len(names))), roof)
     return fig
@@ -153,14 +163,10 @@ def _latency_panel(ax: Axes, table: pd.DataFrame, title: str, hollow: bool) -> p
     return pd.concat([table[ours], table[~ours]])
 
 
-def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str) -> tuple:
-    """Draws roof, probes and layers; returns what the layers' names need: names, x, y, and points of the roof."""
-    probes, layers = (rows[rows.kind == kind].groupby("name") for kind in ("probe", "layer"))
-    fastest = probes[["gflop", "mb", "ms"]].min()
-    bandwidth = fastest.mb["memory"] / fastest.ms["memory"]  # GB/s
-    fastest = fastest.drop("memory")
-    peaks, probed = fastest.gflop / fastest.ms * 1e3, fastest.gflop / fastest.mb * 1e3  # GFLOP/s, FLOP per byte
-    table = layers[["gflop", "mb", "ms"]].median()
+def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str, kind: str) -> tuple:
+    """Draws roof, probes and operations; returns what their names need: names, x, y, and points of the roof."""
+    bandwidth, peaks, probed = speed.roof(rows[rows.kind == "probe"])
+    table = rows[rows.kind == kind].groupby("name")[["gflop", "mb", "ms"]].median()
     share = table.ms / table.ms.sum()
     table, share = table[share >= LEAST_SHARE], share[share >= LEAST_SHARE]
     intensity, attained = table.gflop / table.mb * 1e3, table.gflop / table.ms * 1e3
@@ -172,7 +178,7 @@ def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str) -> tuple:
                 textcoords="offset points")
     ax.scatter(intensity, attained, s=_area(share), color="C0", alpha=0.65, edgecolor="white", zorder=3)
     ax.plot(probed, peaks, "D", color="#333333", mfc="white", mew=1.4, ms=6)
-    ax.set(xscale="log", yscale="log", title=f"{machine}: where the student's time goes",
+    ax.set(xscale="log", yscale="log", title=f"{machine}: where {PASSES[kind]} time goes",
            xlabel="arithmetic intensity (FLOP per byte)", ylabel="attained GFLOP/s")
     ax.margins(0.08, 0.12)
     for name, rise, side in zip(peaks.sort_values().index, (-24, 9), ("top", "bottom")):

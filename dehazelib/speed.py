@@ -41,7 +41,7 @@ def section(folder: Path) -> str:
     header = [*HEADER, *(timing.machine_name(*machine) for machine in machines)]
     return ("\nMedian over repeats of how many times as fast, each repeat compared within itself, with quartiles; ms "
             f"and hours are medians of their own.{_versions(header[2:], [commits[machine] for machine in machines])}"
-            f"\n\n{markdown_rows(header, lines)}\n")
+            f"\n\n{markdown_rows(header, lines)}\n{_bounds(folder)}")
 
 
 def _versions(machines: list[str], commits: list[set[str]]) -> str:
@@ -51,6 +51,35 @@ def _versions(machines: list[str], commits: list[set[str]]) -> str:
     named = "; ".join(f"{machine}: {', '.join(sorted(of))}"
                       for machine, of in zip(machines, commits))
     return f" Columns differ in the code, too, by commit: {named}."
+
+
+def roof(probes: pd.DataFrame) -> tuple[float, pd.Series, pd.Series]:
+    """Returns a machine's memory bandwidth in GB/s, and of the probes of its arithmetic GFLOP/s and FLOP per byte, by
+    name. probes: rows of kind probe of roofline.csv; the fastest repeat counts."""
+    fastest = probes.groupby("name")[["gflop", "mb", "ms"]].min()
+    memory, others = fastest.loc["memory"], fastest.drop("memory")
+    return memory.mb / memory.ms, others.gflop / others.ms * 1e3, others.gflop / others.mb * 1e3
+
+
+def _bounds(folder: Path) -> str:
+    """Returns a line per machine on what bounds its training step; nothing where rows lack."""
+    file = folder / "training_operations.csv"
+    lines = []
+    for machine, rows in _read(file).groupby(timing.MACHINE, sort=True) if file.exists() else ():
+        probes = _beside(folder / "roofline.csv", machine)
+        if probes.empty:
+            continue
+        bandwidth, peaks, _ = roof(probes[probes.kind == "probe"])
+        operations = rows.groupby("name")[["gflop", "mb", "ms"]].median()
+        dense = operations.gflop / operations.mb * 1e3 > peaks.max() / bandwidth
+        by_arithmetic, by_memory = operations[dense].sum(), operations[~dense].sum()
+        attained = by_arithmetic.gflop / by_arithmetic.ms * 1e3
+        lines.append(
+            f"\nWhat bounds a training step (exact affinity, channels last) on {timing.machine_name(*machine)}: "
+            f"{by_arithmetic.ms / operations.ms.sum():.0%} of its time goes into operations that arithmetic bounds, at "
+            f"{attained:,.0f} of the {peaks.max():,.0f} GFLOP/s that a probe reaches, the rest into those that memory "
+            f"bounds, at {by_memory.mb / by_memory.ms:,.0f} of {bandwidth:,.0f} GB/s.\n")
+    return "".join(lines)
 
 
 def _read(file: Path) -> pd.DataFrame:

@@ -65,12 +65,16 @@ def test_the_released_step_runs_in_a_process_of_its_own_and_all_ways_are_kept(mo
     ways = {bench.REFERENCE, bench.WAY, "student alone, channels last"} | given_back
     assert ways <= set(table.index) and table.ratio[bench.REFERENCE] == 1
     assert set(pd.read_csv(tmp_path / "benchmarks" / "training.csv").method) == set(table.index)
+    operations = pd.read_csv(tmp_path / "benchmarks" / "training_operations.csv")
+    assert set(operations.kind) == {"training"} and not operations.processor.isna().any()
+    conv = operations[operations.repeat == 0].set_index("name").gflop.filter(like="conv 3x3, 16 to 16")
+    assert conv["backward of conv 3x3, 16 to 16"] == pytest.approx(2 * conv["conv 3x3, 16 to 16"])
 
 
 def test_slow_ways_warm_up_on_small_images_and_are_prepared_before_they_are_timed(monkeypatch, tmp_path):
     monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: int})
+    monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: lambda: torch.ones(1).relu()})
     calls = []
 
     @contextlib.contextmanager
@@ -94,8 +98,8 @@ def test_a_gpu_takes_several_steps_at_a_time_whose_mean_counts(monkeypatch, tmp_
         return pd.DataFrame([{"method": name, "repeat": 0, "ms": 30.0} for name in methods])
 
     monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: lambda: taken.append(1)})
-    monkeypatch.setattr(bench, "profile", lambda *_: "")
     monkeypatch.setattr(bench.timing, "compare", compare)
+    monkeypatch.setattr(bench.roofline, "operations", lambda *_, **more: pd.DataFrame())
     monkeypatch.setitem(bench.STEPS, "cpu", 3)
     assert (bench.run(SIZE).ms == 10).all() and len(taken) == 3
 

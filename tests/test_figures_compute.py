@@ -129,6 +129,16 @@ def test_the_roof_is_the_fastest_probe_and_a_layer_its_median():
     assert "share of the time" in ax.figure.legends[0].get_title().get_text()
 
 
+def test_a_training_step_has_its_own_operations_under_the_same_roof():
+    step = roof().query("kind == 'layer'").assign(kind="training", name=lambda rows: "backward of " + rows.name)
+    rows = pd.concat([roof(), step, step.assign(processor="without probes")])
+    (ax,) = figures_compute.roofline(rows, "training").axes
+    assert {"backward of conv: 91%", "backward of add: 9%"} <= set(texts(ax)) and "conv: 91%" not in texts(ax)
+    assert ax.get_title() == "P: where a training step's time goes"
+    with pytest.raises(ValueError, match="no machine has rows of both kinds, probe and training"):
+        figures_compute.roofline(roof(), "training")
+
+
 def test_each_machine_has_its_own_roof():
     both = pd.concat([roof(), roof().assign(device="cuda", gpu="G", ms=roof().ms / 10)])
     titles = [ax.get_title() for ax in figures_compute.roofline(both).axes]

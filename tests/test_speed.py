@@ -75,6 +75,25 @@ def test_columns_of_different_commits_say_so(tmp_path):
     assert "by commit: EPYC, 2 threads: 0123456789ab; H100: ba9876543210." in speed.section(tmp_path)
 
 
+def test_what_bounds_a_training_step_is_told_by_its_operations_under_the_roof(tmp_path):
+    def work(kind, repeat, **operations):  # name -> gflop, mb, ms
+        return [HERE | dict(zip(("gflop", "mb", "ms"), one), kind=kind, repeat=repeat, name=name)
+                for name, one in operations.items()]
+
+    write(tmp_path, "affinity", affinity(HERE))
+    assert "training step" not in speed.section(tmp_path)
+    probes = [row for i, ms in enumerate((20, 10))
+              for row in work("probe", i, product=(2, 1, ms), memory=(0.1, 300, ms))]
+    write(tmp_path, "roofline", probes + work("layer", 0, conv=(9, 9, 9)))
+    write(tmp_path, "training_operations", [row for i, ms in enumerate((60, 50, 70)) for row in work(
+        "training", i, conv=(9, 90, ms), add=(0.1, 100, 5), mul=(0.3, 300, 15))])
+    told = speed.section(tmp_path).splitlines()[-1]  # the roof: 30 GB/s and 200 GFLOP/s, even at 6.7 FLOP per byte
+    assert "EPYC, 2 threads" in told and "75% of its time" in told
+    assert "150 of the 200 GFLOP/s" in told and "20 of 30 GB/s" in told
+    write(tmp_path, "roofline", [row | {"processor": "another"} for row in probes])
+    assert "training step" not in speed.section(tmp_path)
+
+
 def test_the_names_of_ways_are_those_of_the_benchmark():
     from dehazelib.bench import inference, training
 

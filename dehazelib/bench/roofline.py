@@ -1,4 +1,4 @@
-"""The student's layers under this machine's roof: arithmetic intensity, attained speed, and what bounds both."""
+"""What a pass is made of, under this machine's roof: arithmetic intensity, attained speed, and what bounds both."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from dehazelib import networks
+from dehazelib.allocator import freed_memory_kept
 from dehazelib.bench import timing
 from dehazelib.compute import SIZE
 
@@ -39,7 +40,7 @@ class Layers(TorchDispatchMode):
         if operation.overloadpacket in flop_registry:
             flop = flop_registry[operation.overloadpacket](*args, **(kwargs or {}), out_val=result)
         else:
-            flop = max(x.numel() for x in tensors)  # one per element
+            flop = max((x.numel() for x in tensors), default=0)  # one per element
         self.rows.append({"layer": _layer(name, args), "gflop": flop / 1e9, "mb": moved / 1e6, "ms": ms})
         return result
 
@@ -50,14 +51,22 @@ def layers(device: str = "cpu", size: tuple[int, int] = SIZE, repeats: int = 3) 
     size: (height, width) of the images. Operations are counted as if nothing were fused: each reads its inputs and
     writes its result; one operation per element where none is a multiply-add.
     """
-    student, images = networks.build("student").eval().to(device), torch.rand(IMAGES[device], 3, *size, device=device)
+    layout = torch.channels_last if device == "cpu" else torch.contiguous_format
+    student = networks.build("student").eval().to(device, memory_format=layout)
+    images = torch.rand(IMAGES[device], 3, *size, device=device).contiguous(memory_format=layout)
+    return operations(torch.no_grad()(lambda: student(images)), device, repeats).assign(kind="layer")
+
+
+def operations(run: Callable[[], object], device: str = "cpu", repeats: int = 3) -> pd.DataFrame:
+    """Returns one row per kind of operation within run() and repeat: name, device, repeat, gflop, mb, ms, each summed
+    over the call; once more it is called before, to warm up. See `layers` for what is counted."""
     parts = []
-    for repeat in range(1 + repeats):  # the first warms up
-        with torch.no_grad(), Layers(device) as passed:
-            student(images)
-        parts.append(pd.DataFrame(passed.rows).groupby("layer", as_index=False).sum().assign(repeat=repeat - 1))
-    rows = pd.concat(parts[1:], ignore_index=True)
-    return rows.rename(columns={"layer": "name"}).assign(kind="layer", device=device)
+    for repeat in range(-1, repeats):
+        with Layers(device) as passed:
+            run()
+        parts.append(pd.DataFrame(passed.rows).groupby("layer", as_index=False).sum().assign(repeat=repeat))
+    rows = pd.concat(parts[1:], ignore_index=True).rename(columns={"layer": "name"}).assign(device=device)
+    return rows[["name", "device", "repeat", "gflop", "mb", "ms"]]
 
 
 def probes(device: str = "cpu", seconds: float = 10.0) -> pd.DataFrame:
@@ -84,9 +93,10 @@ def probes(device: str = "cpu", seconds: float = 10.0) -> pd.DataFrame:
 
 def run(size: tuple[int, int] = SIZE) -> pd.DataFrame:
     """Returns the rows of all machines in roofline.csv, after measuring this one: kind (layer, probe), name, device,
-    repeat, gflop, mb, ms."""
+    repeat, gflop, mb, ms. On a CPU the layers work in channels last, and the process keeps freed memory."""
     devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
-    parts = [part for device in devices for part in (layers(device, size), probes(device))]
+    with freed_memory_kept():
+        parts = [part for device in devices for part in (layers(device, size), probes(device))]
     columns = ["kind", "name", "device", "repeat", "gflop", "mb", "ms"]
     return timing.keep(pd.concat(parts, ignore_index=True)[columns], "roofline")
 
@@ -98,9 +108,11 @@ def _compare(runs: dict[str, Callable], seconds: float, device: str) -> pd.DataF
 
 def _layer(name: str, args: tuple) -> str:
     """Returns what a layer is called in the figure."""
-    if name != "convolution":
+    if name not in ("convolution", "convolution_backward"):
         return name.strip("_")
-    outputs, inputs, kernel, _ = args[1].shape
-    if args[0].shape[2:].numel() == 1:
-        return "conv of one pixel"
-    return f"conv {kernel}x{kernel}, {inputs} to {outputs}"
+    direction = "backward of " * name.endswith("backward")
+    image, weight = args[1:3] if direction else args[:2]
+    outputs, inputs, kernel, _ = weight.shape
+    if image.shape[2:].numel() == 1:
+        return f"{direction}conv of one pixel"
+    return f"{direction}conv {kernel}x{kernel}, {inputs} to {outputs}"

@@ -18,7 +18,7 @@ from dehazelib import networks, training
 from dehazelib.affinity import affinity_distance_reference, pooled
 from dehazelib.allocator import can_keep, freed_memory_kept
 from dehazelib.autotune import Tuning, candidates
-from dehazelib.bench import affinity, memory, timing
+from dehazelib.bench import affinity, memory, roofline, timing
 from dehazelib.data.pairs import Data, Frames, Pair, Pairs
 from dehazelib.data.stream import turned
 from dehazelib.metrics import psnr_rgb
@@ -91,7 +91,8 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
     freed memory goes back to the system as it does unless a program asks otherwise; ours keep it, as in every run
     (allocator.py). On a CPU those two warm up on images of a quarter of the size each way, since their steps take long.
     On a GPU ten steps are timed at a time, and a way that does not run is left out with a line.
-    Prints what a step's time is made of. Raises MemoryError if the literal form would not fit.
+    What a step of ours is made of: on a CPU rows of results/benchmarks/training_operations.csv (roofline.py), which
+    notebook 5 draws; on a GPU printed. Raises MemoryError if the literal form would not fit.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _check_memory(size, device)
@@ -113,7 +114,10 @@ def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0)
         rows = timing.compare(methods, repeats, seconds, device.type, warm=warm)
         rows = rows.assign(ms=rows.ms / steps, height=size[0], width=size[1], batch=BATCH)
         timing.keep(rows, "training")
-        print(profile(here[WAY], device), file=sys.stderr)
+        if device.type == "cpu":
+            timing.keep(roofline.operations(here[WAY], repeats=2).assign(kind="training"), "training_operations")
+        else:
+            print(profile(here[WAY]), file=sys.stderr)
     table = timing.summary(rows, REFERENCE)
     table["images_per_second"] = BATCH * 1e3 / table.ms
     table["hours_of_the_paper"] = PAPER_IMAGES / table.images_per_second / 3600
@@ -156,22 +160,17 @@ def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident:
     return lambda: state.update(fabric, *next(stream))
 
 
-def profile(run: Callable, device: torch.device, steps: int = 1) -> str:
-    """Returns what a step's time is made of, by kind of operation, as text; on a GPU also how busy it was."""
+def profile(run: Callable, steps: int = STEPS["cuda"]) -> str:
+    """Returns how busy the GPU is in these steps, and which kernels take its time, as text."""
     activity = torch.profiler.ProfilerActivity
-    activities = [activity.CPU] + [activity.CUDA] * (device.type == "cuda")
-    with torch.profiler.profile(activities=activities) as recorded:
-        elapsed = timing.milliseconds(lambda: [run() for _ in range(steps)], device.type)
-    averages = recorded.key_averages()
-    if device.type == "cuda":  # operations on the CPU carry the times of their kernels, too
-        averages = [event for event in averages if event.device_type == torch.autograd.DeviceType.CUDA
-                    and not event.is_user_annotation]  # such as a whole step of the optimiser
-    name = f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total"
-    times = pd.Series({event.key: getattr(event, name) / 1e3 for event in averages}).sort_values(ascending=False)
-    share = (times / times.sum()).head(12)
-    lines = [f"  {100 * value:5.1f} %  {key}" for key, value in share.items()]
-    busy = f", GPU busy {100 * times.sum() / elapsed:.0f} % of the time" if device.type == "cuda" else ""
-    return "\n".join([f"a step of {elapsed / steps:.0f} ms under the profiler{busy}:", *lines])
+    with torch.profiler.profile(activities=[activity.CPU, activity.CUDA]) as recorded:
+        elapsed = timing.milliseconds(lambda: _repeat(run, steps), "cuda")
+    kernels = [event for event in recorded.key_averages() if event.device_type == torch.autograd.DeviceType.CUDA
+               and not event.is_user_annotation]  # such as a whole step of the optimiser
+    times = pd.Series({event.key: event.self_device_time_total / 1e3 for event in kernels}).sort_values(ascending=False)
+    lines = [f"  {100 * ms / times.sum():5.1f} %  {name}" for name, ms in times.head(12).items()]
+    busy = f"GPU busy {100 * times.sum() / elapsed:.0f} % of the time"
+    return "\n".join([f"a step of {elapsed / steps:.1f} ms under the profiler, {busy}:", *lines])
 
 
 def scenes(size: tuple[int, int]) -> Data:
