@@ -164,7 +164,7 @@ def _latency_panel(ax: Axes, table: pd.DataFrame, title: str, hollow: bool) -> p
 
 
 def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str, kind: str) -> tuple:
-    """Draws roof, probes and operations; returns what their names need: names, x, y, and points of the roof."""
+    """Draws roof, probes and operations; returns what their names need: names, x, y, and what to keep free."""
     bandwidth, peaks, probed = speed.roof(rows[rows.kind == "probe"])
     table = rows[rows.kind == kind].groupby("name")[["gflop", "mb", "ms"]].median()
     share = table.ms / table.ms.sum()
@@ -184,7 +184,8 @@ def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str, kind: str) -> tu
     for name, rise, side in zip(peaks.sort_values().index, (-24, 9), ("top", "bottom")):
         ax.annotate(f"{name}: {peaks[name]:,.0f} GFLOP/s", (probed[name], peaks[name]), (0, rise), va=side, size=9,
                     ha="center", textcoords="offset points")
-    return [f" {name}: {part:.0%} " for name, part in share.items()], intensity, attained, roof
+    marks = [np.column_stack([probed, peaks * factor]) for factor in (0.85, 1, 1.18)]
+    return [f" {name}: {part:.0%} " for name, part in share.items()], intensity, attained, np.vstack([roof, *marks])
 
 
 def _area(share):
