@@ -26,6 +26,7 @@ def environment() -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
+        "torch": str(torch.__version__),  # with the build, such as +cpu or +cu130, which its metadata may leave out
     }
 
 
