@@ -57,10 +57,10 @@ def roofline(rows: pd.DataFrame, kind: str = "layer") -> Figure:
       one or more machines (device, processor, gpu). kind: layer, the student's pass; training, a whole step of the
       framework. The roof is the fastest repeat of the probes, an operation the median of its repeats; the area of a
       point grows with its share of the time, and operations below half a per cent of it are left out, as are machines
-      that lack probes or this kind.
+      that lack probes or this kind. A title names the commit of its operations, since machines may differ in it.
     Raises ValueError if there are none left.
     """
-    require(rows, ["kind", "name", "device", "processor", "gpu", "gflop", "mb", "ms"], "roofline")
+    require(rows, ["kind", "name", "device", "processor", "gpu", "gflop", "mb", "ms", "commit"], "roofline")
     rows = rows.fillna({"gpu": ""})
     machine = [rows[column] for column in ("device", "processor", "gpu")]
     has = [(rows.kind == wanted).groupby(machine).transform("any") for wanted in ("probe", kind)]
@@ -178,7 +178,8 @@ def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str, kind: str) -> tu
                 textcoords="offset points")
     ax.scatter(intensity, attained, s=_area(share), color="C0", alpha=0.65, edgecolor="white", zorder=3)
     ax.plot(probed, peaks, "D", color="#333333", mfc="white", mew=1.4, ms=6)
-    ax.set(xscale="log", yscale="log", title=f"{machine}: where {PASSES[kind]} time goes",
+    commit = ", ".join(rows[rows.kind == kind].commit.unique())
+    ax.set(xscale="log", yscale="log", title=f"{machine}: where {PASSES[kind]} time goes (commit {commit})",
            xlabel="arithmetic intensity (FLOP per byte)", ylabel="attained GFLOP/s")
     ax.margins(0.08, 0.12)
     for name, rise, side in zip(peaks.sort_values().index, (-24, 9), ("top", "bottom")):

@@ -41,7 +41,7 @@ def section(folder: Path) -> str:
     header = [*HEADER, *(timing.machine_name(*machine) for machine in machines)]
     return ("\nMedian over repeats of how many times as fast, each repeat compared within itself, with quartiles; ms "
             f"and hours are medians of their own.{_versions(header[2:], [commits[machine] for machine in machines])}"
-            f"\n\n{markdown_rows(header, lines)}\n{_bounds(folder)}")
+            f"\n\n{markdown_rows(header, lines)}{_bounds(folder)}\n")
 
 
 def _versions(machines: list[str], commits: list[set[str]]) -> str:

@@ -1,6 +1,7 @@
 """The training benchmark compares like with like: the same objective on the same images, whatever the way."""
 
 import contextlib
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,22 @@ def test_a_gpu_takes_several_steps_at_a_time_whose_mean_counts(monkeypatch, tmp_
     monkeypatch.setattr(bench.roofline, "operations", lambda *_, **more: pd.DataFrame())
     monkeypatch.setitem(bench.STEPS, "cpu", 3)
     assert (bench.run(SIZE).ms == 10).all() and len(taken) == 3
+
+
+def test_the_profile_of_a_gpu_counts_its_kernels_alone(monkeypatch):
+    gpu, cpu = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
+    events = [("conv", gpu, False, 6000.0), ("add", gpu, False, 2000.0), ("Optimizer.step", gpu, True, 5000.0),
+              ("aten::conv", cpu, False, 6000.0)]  # name, device, annotation, microseconds
+    recorded = SimpleNamespace(key_averages=lambda: [
+        SimpleNamespace(key=key, device_type=device, is_user_annotation=note, self_device_time_total=us)
+        for key, device, note, us in events])
+    taken = []
+    monkeypatch.setattr(torch.profiler, "profile", lambda activities: contextlib.nullcontext(recorded))
+    monkeypatch.setattr(bench.timing, "milliseconds", lambda run, device: run() or 10.0)
+    told = bench.profile(lambda: taken.append(1), steps=4).splitlines()
+    assert told == ["a step of 2.5 ms under the profiler, GPU busy 80 % of the time:",
+                    "   75.0 %  conv", "   25.0 %  add"]
+    assert len(taken) == 4
 
 
 def test_on_a_gpu_each_way_is_recorded_first_and_one_that_fails_is_left_out(capsys):

@@ -43,7 +43,7 @@ def roof():
             "layer": {"conv": (9, 90, [90, 100, 110]), "add": (0.1, 100, [10, 10, 10]), "sub": (0.1, 100, [0.1] * 3)}}
     rows = [{"kind": kind, "name": name, "repeat": i, "gflop": gflop, "mb": mb, "ms": ms}
             for kind, named in work.items() for name, (gflop, mb, times) in named.items() for i, ms in enumerate(times)]
-    return pd.DataFrame(rows).assign(device="cpu", processor="P", gpu=np.nan)
+    return pd.DataFrame(rows).assign(device="cpu", processor="P", gpu=np.nan, commit="0123456789ab")
 
 
 def memory(smallest=0.1):
@@ -130,11 +130,12 @@ def test_the_roof_is_the_fastest_probe_and_a_layer_its_median():
 
 
 def test_a_training_step_has_its_own_operations_under_the_same_roof():
-    step = roof().query("kind == 'layer'").assign(kind="training", name=lambda rows: "backward of " + rows.name)
+    step = roof().query("kind == 'layer'").assign(kind="training", name=lambda rows: "backward of " + rows.name,
+                                                  commit="ba9876543210")
     rows = pd.concat([roof(), step, step.assign(processor="without probes")])
     (ax,) = figures_compute.roofline(rows, "training").axes
     assert {"backward of conv: 91%", "backward of add: 9%"} <= set(texts(ax)) and "conv: 91%" not in texts(ax)
-    assert ax.get_title() == "P: where a training step's time goes"
+    assert ax.get_title() == "P: where a training step's time goes (commit ba9876543210)"
     with pytest.raises(ValueError, match="no machine has rows of both kinds, probe and training"):
         figures_compute.roofline(roof(), "training")
 

@@ -273,6 +273,15 @@ def test_features_beyond_half_precision_are_an_error_not_a_black_photo(student):
         by_strips(strong, image, 16, torch.float16)
 
 
+@pytest.mark.parametrize("group, block", [(0, 0), (2, 5)])
+def test_what_an_attention_makes_not_finite_is_found_in_the_layer_after_it(group, block):
+    broken = networks.build("student").eval()
+    with torch.no_grad():
+        broken.groups[group].body[block].pixel_attention.mlp[2].bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="features are not finite"):
+        by_strips(broken, torch.rand(1, 3, 40, 24), 16)
+
+
 @pytest.mark.parametrize("size", [(41, 30), (1, 1), (7, 64), (64, 5)])
 def test_a_dehazed_photo_has_the_size_of_the_photo(tmp_path, student, size):
     Image.new("RGB", size, (200, 190, 180)).save(tmp_path / "photo.png")

@@ -87,7 +87,9 @@ def test_what_bounds_a_training_step_is_told_by_its_operations_under_the_roof(tm
     write(tmp_path, "roofline", probes + work("layer", 0, conv=(9, 9, 9)))
     write(tmp_path, "training_operations", [row for i, ms in enumerate((60, 50, 70)) for row in work(
         "training", i, conv=(9, 90, ms), add=(0.1, 100, 5), mul=(0.3, 300, 15))])
-    told = speed.section(tmp_path).splitlines()[-1]  # the roof: 30 GB/s and 200 GFLOP/s, even at 6.7 FLOP per byte
+    *table, blank, told, last = speed.section(tmp_path).splitlines()
+    assert table[-1].startswith("| ") and (blank, last) == ("", "")
+    # the roof: 30 GB/s and 200 GFLOP/s, even at 6.7 FLOP per byte
     assert "EPYC, 2 threads" in told and "75% of its time" in told
     assert "150 of the 200 GFLOP/s" in told and "20 of 30 GB/s" in told
     write(tmp_path, "roofline", [row | {"processor": "another"} for row in probes])
