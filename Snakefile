@@ -14,7 +14,8 @@ import os
 import shlex
 import sys
 
-from dehazelib import paths, profiles, study
+from dehazelib import paths
+from dehazelib.experiments import settings as profiles, plan as study
 
 PROFILE = str(config.get("profile", "smoke"))
 CHANGES = {"data": str(config["data"])} if config.get("data") else {}

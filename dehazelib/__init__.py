@@ -14,6 +14,6 @@ def dehaze(image, weights=None):
 
     weights: a student's .safetensors file, by default the shipped one, or a loaded network. See dehazelib.inference.
     """
-    from dehazelib import inference  # here, because it imports torch
+    from dehazelib.deploy import photos as inference  # here, because it imports torch
 
     return inference.dehaze(image, weights)

@@ -6,8 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dehazelib import paths, profiles, study
+from dehazelib import paths
 from dehazelib.data.images import DataError
+from dehazelib.experiments import plan as study
+from dehazelib.experiments import settings as profiles
 
 ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, RuntimeError)
 
@@ -163,7 +165,7 @@ def data_make(options: argparse.Namespace) -> None:
 
 
 def train_runs(options: argparse.Namespace) -> None:
-    from dehazelib import runs
+    from dehazelib.training import runs
 
     which = settings(options)
     for one in runs.obtain(which, chosen(options.names, which)):
@@ -171,9 +173,10 @@ def train_runs(options: argparse.Namespace) -> None:
 
 
 def score_run(options: argparse.Namespace) -> None:
-    from dehazelib import evaluation, runs
     from dehazelib.data.pairs import open_data, open_tests
-    from dehazelib.spec import Spec
+    from dehazelib.evaluation import scores as evaluation
+    from dehazelib.experiments.spec import Spec
+    from dehazelib.training import runs
 
     which = settings(options)
     if options.official or options.what is None or options.what.endswith(".safetensors"):
@@ -193,7 +196,7 @@ def score_run(options: argparse.Namespace) -> None:
 
 def _weights(options: argparse.Namespace):
     """Returns the network that `score` was given as a file, or the shipped one."""
-    from dehazelib.inference import load
+    from dehazelib.deploy.photos import load
     from dehazelib.networks import CATALOGUE
     from dehazelib.networks.official import load_official
 
@@ -214,7 +217,7 @@ def _mean_line(name: str, table) -> str:
 
 
 def list_networks(options: argparse.Namespace) -> None:
-    from dehazelib.compute import catalogue
+    from dehazelib.evaluation.cost import catalogue
 
     table = catalogue()
     print(table.to_csv(index=False) if options.csv else table.to_string(index=False, na_rep=""), end="\n"[options.csv:])
@@ -223,7 +226,7 @@ def list_networks(options: argparse.Namespace) -> None:
 def run_benchmark(options: argparse.Namespace) -> None:
     from importlib import import_module
 
-    from dehazelib.bench import timing
+    from dehazelib.profiling import timing
 
     table = import_module(f"dehazelib.bench.{options.what}").run()
     print(table.to_string(index=False, na_rep="", float_format="{:.4g}".format))
@@ -231,7 +234,8 @@ def run_benchmark(options: argparse.Namespace) -> None:
 
 
 def print_verdict(options: argparse.Namespace) -> None:
-    from dehazelib import runs, verdict
+    from dehazelib.report import verdict
+    from dehazelib.training import runs
 
     which = settings(options)
     runs.collect(which)
@@ -242,7 +246,7 @@ def print_verdict(options: argparse.Namespace) -> None:
 
 
 def write_report(options: argparse.Namespace) -> None:
-    from dehazelib import report
+    from dehazelib.report import pages as report
 
     folder = report.find(options.profile)
     report.write(folder, options.readme)
@@ -251,8 +255,8 @@ def write_report(options: argparse.Namespace) -> None:
 
 def dehaze_photos(options: argparse.Namespace) -> int:
     """Returns the exit status: 1 if there were photographs that could not be dehazed, after one line for each."""
-    from dehazelib.allocator import keep_freed_memory
-    from dehazelib.inference import KEPT_MB, chosen_device, dehaze_file, load
+    from dehazelib.deploy.photos import KEPT_MB, chosen_device, dehaze_file, load
+    from dehazelib.profiling.allocator import keep_freed_memory
 
     _check_targets(options.photos, options.out)
     device = chosen_device(options.device)
@@ -301,8 +305,8 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def export_student(options: argparse.Namespace) -> None:
-    from dehazelib.export import export
-    from dehazelib.inference import load
+    from dehazelib.deploy.onnx import export
+    from dehazelib.deploy.photos import load
 
     export(load(options.weights), options.target, options.int8)
     print(options.target)

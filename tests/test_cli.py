@@ -12,7 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from dehazelib import cli, inference, networks, paths, profiles, study
+from dehazelib import cli, networks, paths
+from dehazelib.deploy import photos as inference
+from dehazelib.experiments import plan as study
+from dehazelib.experiments import settings as profiles
 
 TINY = ("student_steps=2 student_batch=1 student_crop=32 validations=1 validation_pairs=1 test_pairs=1 "
         "accelerator=cpu").split()

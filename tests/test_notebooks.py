@@ -10,7 +10,8 @@ import nbformat
 import pytest
 import yaml
 
-from dehazelib import paths, profiles
+from dehazelib import paths
+from dehazelib.experiments import settings as profiles
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 import torch
 
-from dehazelib.affinity import ENTRYWISE, affinity_distance, affinity_distance_reference
-from dehazelib.bench import memory, timing
+from dehazelib.distillation.affinity import ENTRYWISE, affinity_distance, affinity_distance_reference
+from dehazelib.profiling import memory, timing
 
 PIXELS = 115 * 155  # N of a 460x620 image pooled by 4
 FULL = 460 * 620  # N without pooling

@@ -15,13 +15,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from dehazelib import inference, networks
-from dehazelib.allocator import can_keep, keep_freed_memory
-from dehazelib.bench import memory, timing
+from dehazelib import networks
 from dehazelib.data.pairs import Pairs, open_data
-from dehazelib.export import export
+from dehazelib.deploy import photos as inference
+from dehazelib.deploy.onnx import export
 from dehazelib.metrics import psnr_rgb
-from dehazelib.training import COMPILATIONS
+from dehazelib.profiling import memory, timing
+from dehazelib.profiling.allocator import can_keep, keep_freed_memory
+from dehazelib.training.loop import COMPILATIONS
 
 REFERENCE = "eager"  # float32, contiguous
 KEPT = "eager, freed memory kept"  # by the process (allocator.py)

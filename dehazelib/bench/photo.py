@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from dehazelib import inference
-from dehazelib.allocator import keep_freed_memory
-from dehazelib.bench import memory, timing
+from dehazelib.deploy import photos as inference
+from dehazelib.profiling import memory, timing
+from dehazelib.profiling.allocator import keep_freed_memory
 
 SIZE = (4000, 6000)  # height, width
 

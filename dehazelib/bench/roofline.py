@@ -10,9 +10,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from dehazelib import networks
-from dehazelib.allocator import freed_memory_kept
-from dehazelib.bench import timing
-from dehazelib.compute import SIZE
+from dehazelib.evaluation.cost import SIZE
+from dehazelib.profiling import timing
+from dehazelib.profiling.allocator import freed_memory_kept
 
 MATRIX = {"cpu": 2048, "cuda": 8192}  # side of the matrix product that probes the peak
 CHANNELS = 64  # of the 3x3 convolution that probes the peak

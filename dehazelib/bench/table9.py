@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from dehazelib import provenance
-from dehazelib.allocator import freed_memory_kept
-from dehazelib.bench import memory, timing
-from dehazelib.compute import SIZE, TrainingGraph, counts, size_mb, size_torch_mb, training_graph_counts
+from dehazelib.evaluation.cost import SIZE, TrainingGraph, counts, size_mb, size_torch_mb, training_graph_counts
 from dehazelib.networks import CATALOGUE
+from dehazelib.profiling import memory, timing
+from dehazelib.profiling.allocator import freed_memory_kept
 
 GRAPH = "full_framework"  # student, teacher and affinity module together, as the paper measured "Ours"
 KEY = ["name", "form", "device", "processor", "threads", "height", "width"]

@@ -14,17 +14,19 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dehazelib import networks, training
-from dehazelib.affinity import affinity_distance_reference, pooled
-from dehazelib.allocator import can_keep, freed_memory_kept
-from dehazelib.autotune import Tuning, candidates
-from dehazelib.bench import affinity, memory, roofline, timing
+from dehazelib import networks
+from dehazelib.bench import affinity, roofline
 from dehazelib.data.pairs import Data, Frames, Pair, Pairs
 from dehazelib.data.stream import turned
+from dehazelib.distillation.affinity import affinity_distance_reference, pooled
+from dehazelib.experiments.plan import BATCH, IMAGE, TEACHER
+from dehazelib.experiments.settings import READINGS, RECIPES
+from dehazelib.experiments.spec import Spec
 from dehazelib.metrics import psnr_rgb
-from dehazelib.profiles import READINGS, RECIPES
-from dehazelib.spec import Spec
-from dehazelib.study import BATCH, IMAGE, TEACHER
+from dehazelib.profiling import memory, timing
+from dehazelib.profiling.allocator import can_keep, freed_memory_kept
+from dehazelib.training import loop as training
+from dehazelib.training.autotune import Tuning, candidates
 
 REFERENCE, WAY = "as released", "exact affinity, channels last"
 GIVEN_BACK = ", freed memory given back"  # ends the name of a way that does not keep it

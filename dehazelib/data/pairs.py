@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from dehazelib import haze, paths
-from dehazelib.data import check, nyu, reside, rooms
+from dehazelib.data import check, nyu, reside
 from dehazelib.data.images import RESIDE_SIZE
 from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
+from dehazelib.data.rooms import scenes as rooms
 from dehazelib.files import held
 
 ROOMS_LEVELS = (1, 5, 9)  # of SOTS's ten haze levels, for the rooms test scenes

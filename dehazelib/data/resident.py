@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from dehazelib import haze
-from dehazelib.bench import memory
 from dehazelib.data.stream import Stream, turned
+from dehazelib.profiling import memory
 from dehazelib.resampling import super_resolution_pair
 
 SHARE = 0.5  # of a GPU's free memory that the scenes may take

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from dehazelib.data.pairs import Draw, Pairs
+from dehazelib.experiments.spec import Spec
 from dehazelib.resampling import super_resolution_pair
-from dehazelib.spec import Spec
 
 
 @dataclass(frozen=True)

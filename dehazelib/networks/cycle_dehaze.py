@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dehazelib.objectives import Objective
+from dehazelib.distillation.objectives import Objective
 
 SIDE = 256  # the only image side the published generator sees
 LEVELS = 4  # reductions of the published Laplacian pyramid

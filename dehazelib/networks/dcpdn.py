@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.distillation.objectives import Objective
 from dehazelib.networks.cycle_dehaze import PatchDiscriminator, normal_weights
-from dehazelib.objectives import Objective
 
 AIRLIGHT_SIDE = 512  # pixels: the authors' training size, and a multiple of the U-Net's 2 ** 8
 POOLS = (32, 16, 8, 4)  # pixels

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.distillation.objectives import Objective
 from dehazelib.haze import add_haze, remove_haze
 from dehazelib.networks.physics import guided_filter, luminance
-from dehazelib.objectives import Objective
 
 PATCH = 16
 NORMALISATIONS = {

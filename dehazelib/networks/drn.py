@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.distillation.objectives import Objective
 from dehazelib.networks.student import ChannelAttention, conv
-from dehazelib.objectives import Objective
 
 MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, RGB in [0, 1]
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.distillation.objectives import Objective
 from dehazelib.networks.physics import guided_filter, recover_from_k
-from dehazelib.objectives import Objective
 
 WIDTH, SHRINKS = 32, (1, 2, 4)
 INITIALISATIONS = ("identity", "released")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dehazelib.objectives import Objective
+from dehazelib.distillation.objectives import Objective
 
 WIDTH = 32
 SLOPE = 0.1  # of every LeakyReLU

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.distillation.objectives import Objective
 from dehazelib.networks.cycle_dehaze import PatchDiscriminator, normal_weights
 from dehazelib.networks.physics import dark_channel
-from dehazelib.objectives import Objective
 
 MSE, DARK_CHANNEL, TOTAL_VARIATION, PENALTY = 1000.0, 1e-4, 1e-4, 10.0  # weights of the loss terms
 PATCH = 7  # of the dark channel, pixels

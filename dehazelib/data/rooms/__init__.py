@@ -1,0 +1,1 @@
+"""The embedded data set: rooms rendered with depth, the same pixels on every machine."""

@@ -1,0 +1,1 @@
+"""What a network is worth: scores, other protocols, photographs without ground truth, cost."""

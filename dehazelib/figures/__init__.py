@@ -1,0 +1,1 @@
+"""The figures, drawn from measured rows and from the networks themselves."""

@@ -1,0 +1,305 @@
+"""What the paper's tables and the released code give away by calculation: from the catalogue of networks, the printed
+numbers and the embedded images, in seconds and without training.
+
+Every function returns rows with the columns COLUMNS: the finding, the number printed (text, empty where the paper
+prints none), the number computed, whether the two agree to the last printed digit (yes, no or empty), and how it was
+computed.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dehazelib import networks
+from dehazelib.data.pairs import Pair, Pairs
+from dehazelib.data.stream import Stream
+from dehazelib.distillation.affinity import affinity_distance, affinity_distance_reference, affinity_loss
+from dehazelib.evaluation import cost as compute
+from dehazelib.evaluation import scores as evaluation
+from dehazelib.experiments.plan import BATCH, PAPER_WEIGHT, TEACHER
+from dehazelib.experiments.spec import Spec
+from dehazelib.report.claims import ABOUT, last_digit
+from dehazelib.report.claims_printed import headline_matches, printed_before
+from dehazelib.report.rows import published
+from dehazelib.resampling import doubled
+
+COLUMNS = ["finding", "printed", "computed", "agrees", "how"]
+
+
+def table9_method() -> pd.DataFrame:
+    """Returns the GFLOPs of Table 9's eight baselines, counted by torch.profiler at 1 x 3 x 460 x 620, beside the true
+    count of the same graph, and of what turns a photograph into its dehazed form where that is another."""
+    rows = []
+    for printed in published("table9", text=True).itertuples():
+        if printed.key != "full_framework":
+            ours, same = compute.counts(printed.key), _true_gflops(printed.key)
+            how = f"torch.profiler with_flops; true 2 x multiply-adds of the same graph {same:.3f}"
+            if f"{ours['gflops']:.3f}" != f"{same:.3f}":
+                how += f", of the network that dehazes {ours['gflops']:.3f}"
+            rows.append(_row(f"{printed.model}: GFLOPs", printed.gflops, ours["gflops_profiler"], how))
+    return _frame(rows)
+
+
+def training_graph() -> pd.DataFrame:
+    """Returns Table 9's row "Ours" beside the training graph, its parts, and the student that users run."""
+    printed, whole = _printed(9, "full_framework"), compute.training_graph_counts()
+    student, teacher = _counts("student"), _counts("dsc_mc_fsrcnn")
+    products = whole["gflops_profiler"] - student[1] - teacher[1]
+    parts = f"student {student[0]:,} + teacher {teacher[0]:,}"
+    gflops = f"student {student[1]:.3f} + teacher {teacher[1]:.3f} + the module's two N x N products {products:.3f}"
+    return _frame([
+        _row("Ours, training graph: million parameters", printed.parameters_millions, whole["parameters"] / 1e6, parts),
+        _row("Ours, training graph: GFLOPs", printed.gflops, whole["gflops_profiler"], gflops),
+        _row("Ours, as deployed: million parameters", printed.parameters_millions, student[0] / 1e6,
+             "the student alone"),
+        _row("Ours, as deployed: GFLOPs", printed.gflops, student[1], "the student alone"),
+    ])
+
+
+def ffa_net_blocks() -> pd.DataFrame:
+    """Returns the size of FFA-Net with 12 blocks in each of its three groups, and with the 19 of its publication."""
+    size, gflops, rows = _printed(5, "ffa_net").parameters_millions, _printed(9, "ffa_net").gflops, []
+    for blocks, how in ((12, "the paper's form"), (19, "the published network")):
+        counted = _counts("ffa_net", blocks=blocks)
+        rows += [_row(f"FFA-Net, 3 x {blocks} blocks: million parameters", size, counted[0] / 1e6, how),
+                 _row(f"FFA-Net, 3 x {blocks} blocks: GFLOPs", gflops, counted[1], how)]
+    return _frame(rows)
+
+
+def cycle_dehaze_discriminator() -> pd.DataFrame:
+    """Returns the size of Cycle-Dehaze with its discriminator, and of the generator, which alone dehazes."""
+    printed, rows = _printed(9, "cycle_dehaze"), []
+    whole, generator = compute.counts("cycle_dehaze"), _counts("cycle_dehaze", discriminator=False)
+    for name, count, gflops in (("generator and discriminator", whole["parameters"], whole["gflops_profiler"]),
+                                ("generator", *generator)):
+        how = "generator of 6 residual blocks" + ", which alone dehazes" * (name == "generator")
+        rows += [_row(f"Cycle-Dehaze, {name}: million parameters", printed.parameters_millions, count / 1e6, how),
+                 _row(f"Cycle-Dehaze, {name}: GFLOPs", printed.gflops, gflops, how)]
+    return _frame(rows)
+
+
+def bilinear_target(pairs: Pairs) -> pd.DataFrame:
+    """Returns the PSNR in dB of plain bilinear interpolation on both super-resolution tasks, mean over the scenes.
+
+    That on the enlarged target holds for any images; that on the images themselves only for these, so that no printed
+    number of RESIDE's stands beside it.
+    """
+    rows, best = [], _printed(2, "mc_fsrcnn")
+    for number, target, theirs, how in (
+            (1, "native", "", "the image itself, input reduced; other images than the paper's"),
+            (2, "upsampled", f"{best.model} {best.psnr}", "the input enlarged bilinearly, as the released code does")):
+        spec = Spec(label="bilinear", network="bilinear", task="super_resolution", target=target)
+        scores = evaluation.scores(networks.build("bilinear"), spec, pairs).psnr_rgb
+        rows.append(_row(f"Bilinear interpolation, task of Table {number}: PSNR in dB", theirs, scores.mean(),
+                         f"{len(scores)} scenes of {pairs.name}; target: {how}"))
+    return _frame(rows)
+
+
+def gradient_share(pairs: Pairs, seed: int = 0) -> pd.DataFrame:
+    """Returns the norm of the gradient of 0.25 x L_FA in percent of that of the MSE, both at the student's output.
+
+    As released: whole images of 460 x 620 in batches of two, final outputs, Frobenius norm over N squared. The teacher
+    is ideal: bilinear interpolation of the clear image, which is its training target. Outputs near convergence are the
+    clear image plus an error of the printed PSNR: what is left of the haze, or white noise.
+    pairs: images of at least 460 x 620, or ValueError; the first two are used, cut to that size.
+    """
+    height, width = compute.SIZE
+    hazy, clear = (torch.stack(images)[..., :height, :width] for images in zip(*(pairs[i] for i in range(BATCH))))
+    if clear.shape[-2:] != compute.SIZE:
+        raise ValueError(f"gradient_share: {pairs.name} has images below {height} x {width}: use larger ones.")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        outputs = {"at initialisation": networks.build("student").eval()(hazy)}
+        errors = {"haze": hazy - clear, "white noise": torch.randn_like(clear)}
+    for label in ("student", "full_framework"):
+        psnr = float(_printed(5, label).psnr)
+        for name, error in errors.items():
+            scale = 10 ** (-psnr / 20) / error.square().mean().sqrt()
+            outputs[f"at {psnr:.2f} dB, error: {name}"] = clear + scale * error
+    how = f"{BATCH} images of {pairs.name}, {height} x {width}; teacher: bilinear interpolation"
+    what = f"Gradient of {PAPER_WEIGHT} x L_FA in % of that of the MSE"
+    return _frame([_row(f"{what}, {when}", "", 100 * _share(output, clear), how) for when, output in outputs.items()])
+
+
+def untrained_teacher(pairs: Pairs, seeds: int = 3) -> pd.DataFrame:
+    """Returns the root mean square of what an untrained teacher makes of the first clear image, in % of the image's.
+
+    FSRCNN's last layer starts at weights near 0. Where the output is black, its affinity is 0, and all that the
+    affinity term asks of the student is to be dark, too.
+    """
+    clear, levels = pairs[0][1][None], []
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for seed in range(seeds):
+            torch.manual_seed(seed)
+            output = networks.build(TEACHER).eval()(clear)
+            levels.append(100 * (output.square().mean() / clear.square().mean()).sqrt().item())
+    return _frame([_row("Untrained teacher's output, root mean square in % of the image's", "", max(levels),
+                        f"highest of {seeds} seeds; a clear image of {pairs.name}")])
+
+
+def black_bars(images: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Returns the share of training images with black bars under the released augmentation, and of black pixels in one.
+
+    The images are white, of 460 x 620 at a tenth, and come as training draws them.
+    """
+    height, width = (side // 10 for side in compute.SIZE)
+    image, depth = np.full((height, width, 3), 255, np.uint8), np.zeros((height, width))
+    white = Pairs("white", [Pair("0", 0, airlight=1.0, beta=1.0)], lambda scene: image, lambda scene: depth)
+    stream = Stream(Spec(augment="released", crop=0, steps=images, batch=1, seed=seed), white)
+    black = [(stream[k][1] == 0).float().mean().item() for k in range(images)]
+    count = sum(share > 0 for share in black)
+    return _frame([
+        _row("Augmented images with black bars, %", "", 100 * count / images, f"{count} of {images} images"),
+        _row("Black pixels of an image with bars, %", "", 100 * max(black), "turned by 90 degrees on the same canvas"),
+    ])
+
+
+def float32_norm(pairs: Pairs, sides: tuple[int, ...] = (128, 256)) -> pd.DataFrame:
+    """Returns the error of the affinity loss in 32 bits, in percent: of the literal N x N form and of C x C products.
+
+    The features are the first clear image and the same image 10 % darker, cut to `sides` pixels and pooled by 4. What
+    the literal form loses grows with N and depends on how the machine's library splits the sum; 460 x 620 has
+    N = 17,825.
+    """
+    rows, forms = [], {"literal N x N form": affinity_distance_reference, "C x C products": affinity_distance}
+    for side in sides:
+        teacher = F.avg_pool2d(pairs[0][1][None, :, :side, :side], 4).flatten(2)  # (1, 3, N)
+        student, n = 0.9 * teacher, teacher.shape[-1]
+        exact = affinity_distance_reference(student.double(), teacher.double(), "l2_norm").item()
+        how = f"against the N x N form in 64 bits; clear image of {pairs.name}, and 10 % darker"
+        for name, form in forms.items():
+            error = 100 * (form(student, teacher, "l2_norm").item() / exact - 1)
+            rows.append(_row(f"Affinity norm in 32 bits, {name}, N = {n:,}: error in %", "", error, how))
+    return _frame(rows)
+
+
+def headline_arithmetic() -> pd.DataFrame:
+    """Returns the abstract's gains and size ratio, computed from the printed cells they rest on."""
+    claims = published("claims", text=True).set_index("id").value
+    student, ours, ffa = (_printed(5, key) for key in ("student", "full_framework", "ffa_net"))
+    rows = []
+    for metric, note in (("psnr", "; a ratio of decibels"), ("ssim", "")):
+        gain = 100 * (float(ours[metric]) / float(student[metric]) - 1)
+        rows.append(_row(f"Gain in {metric.upper()}, %", claims[f"affinity_gain_{metric}_percent"], gain,
+                         f"Table 5: {student[metric]} to {ours[metric]}{note}"))
+    ratio, deployed = (float(ffa.parameters_millions) / float(row.parameters_millions) for row in (ours, student))
+    files = float(_printed(9, "ffa_net").size_mb) / float(_printed(9, "full_framework").size_mb)
+    rows.append(_row("FFA-Net over Ours in parameters, times", f"about {claims['about_20x_smaller']}", ratio,
+                     f"Table 5; weight files of Table 9 {files:.1f}; over the student, as deployed, {deployed:.1f}"))
+    table = headline_matches()
+    sized = ", ".join(f"{row.model}, {row.gain:+.1f} %" for row in table[table.sized].itertuples()) or "none"
+    times, percent = claims["about_20x_smaller"], claims["affinity_gain_psnr_percent"]
+    rows.append(_row(f"Networks of Table 5 about {times} times Ours that it beats by {percent} % in PSNR", "",
+                     (table.gained & table.sized).sum(), f"so large within {100 * ABOUT:.0f} %, as printed: {sized}"))
+    return _frame(rows)
+
+
+def scores_printed_before() -> pd.DataFrame:
+    """Returns scores of Table 5, where all networks are said to be trained again, beside those that stood elsewhere
+    before, on the same test set (results/published/earlier.csv)."""
+    return _frame([_row(f"{row.model}: PSNR in dB, and SSIM, as they stood elsewhere before",
+                        f"{row.psnr} and {row.ssim}", float(row.psnr_earlier),
+                        f"{row.psnr_earlier} and {row.ssim_earlier}: {row.source}")
+                   | {"agrees": "yes" if row.alike else "no"} for row in printed_before().itertuples()])
+
+
+def inconsistencies() -> pd.DataFrame:
+    """Returns printed cells, and words of section 3.2, that disagree with the networks they name, and printed cells
+    that disagree with one another or with the text."""
+    return _frame([*_networks_unlike_their_cells(), *_cells_unlike_others()])
+
+
+def _networks_unlike_their_cells() -> list[dict]:
+    relu, norm, drn = _printed(3, "relu_mc_fsrcnn"), _printed(3, "dscbn_mc_fsrcnn"), _printed(1, "drn_s")
+    count, sides = networks.count, _student_sides()
+    plain = count("dsc_mc_fsrcnn")
+    return [
+        _row("ReLU-MC-FSRCNN: thousand parameters", relu.parameters_printed[:-1], count("relu_mc_fsrcnn") / 1e3,
+             f"ReLU has no slopes; with PReLU {count('mc_fsrcnn'):,}"),
+        _row("DSCBN-MC-FSRCNN, normalised once: thousand parameters", norm.parameters_printed[:-1],
+             count("dscbn_mc_fsrcnn") / 1e3, f"ours: after every convolution but the last; without {plain:,}"),
+        _row("DSCBN-MC-FSRCNN, normalised twice: thousand parameters", norm.parameters_printed[:-1],
+             (plain + _normalised_twice()) / 1e3, "before and after every depthwise and pointwise convolution, and "
+             "after the first; the paper does not say where"),
+        _row("DRN-S x4: million parameters", drn.parameters_printed[:-1], count("drn_s") / 1e6,
+             "the size printed is that of the x4 network"),
+        _row("Resolutions of the feature maps of the student's groups", "", len(set(sides)),
+             f"one forward pass: {', '.join(f'{height} x {width}' for height, width in sides)}; section 3.2 has "
+             "\"feature maps of different resolutions\""),
+    ]
+
+
+def _cells_unlike_others() -> list[dict]:
+    msbdn, grid, drn = _printed(5, "msbdn"), _printed(5, "griddehazenet"), _printed(1, "drn_s")
+    others = {row.model: row.psnr for row in (_printed(1, "srresnet"), _printed(1, "fsrcnn_x4"))}
+    weights = published("table7", text=True)
+    picked = weights.key[weights.psnr == _printed(5, "full_framework").psnr].item()
+    best = {metric: weights.key[weights[metric].astype(float).idxmax()] for metric in ("psnr", "ssim")}
+    return [
+        _row("MSBDN less GridDehazeNet: PSNR in dB", f"{msbdn.psnr} and {grid.psnr}",
+             float(msbdn.psnr) - float(grid.psnr), "Table 5 prints one number for two networks"),
+        _row("DRN-S x4 above the other x4 rows of Table 1: dB", f"{drn.psnr} beside {' and '.join(others.values())}",
+             float(drn.psnr) - max(map(float, others.values())), f"Table 1: {drn.model}, {', '.join(others)}"),
+        _row("Weight w_FA with the highest PSNR in Table 7", picked, float(best["psnr"]),
+             f"printed: the final model's; the highest SSIM is that of {best['ssim']}; Table 7 has PSNR "
+             f"{', '.join(weights.psnr)} and SSIM {', '.join(weights.ssim)} for {', '.join(weights.key)}"),
+    ]
+
+
+def _normalised_twice() -> int:
+    """Returns the parameters of one normalisation before and one after each depthwise and pointwise convolution of the
+    separable network, and one after its first convolutions: two per channel."""
+    with torch.device("meta"):
+        network = networks.build("dsc_mc_fsrcnn")
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    separable = [layer for layer in layers if layer.kernel_size == (1, 1) or layer.groups > 1]
+    first = [layer for layer in layers if layer not in separable]
+    return 2 * (sum(layer.in_channels + layer.out_channels for layer in separable)
+                + sum(layer.out_channels for layer in first))
+
+
+def _student_sides() -> list[tuple[int, int]]:
+    """Returns height and width of the feature maps of the student's groups, fed an image of 460 x 620."""
+    with torch.device("meta"):
+        _, features = networks.build("student").eval()(torch.rand(1, 3, *compute.SIZE), return_features=True)
+    return [tuple(feature.shape[-2:]) for feature in features]
+
+
+def _share(output: Tensor, clear: Tensor) -> float:
+    """Returns the ratio of both gradient norms at `output`, (B, 3, H, W)."""
+    output = output.detach().requires_grad_()
+    terms = F.mse_loss(output, clear), PAPER_WEIGHT * affinity_loss(output, doubled(clear), distance="l2_norm")
+    reconstruction, affinity = (torch.autograd.grad(term, output)[0].norm() for term in terms)
+    return (affinity / reconstruction).item()
+
+
+def _true_gflops(name: str) -> float:
+    """Returns 2 x multiply-adds of the graph that a network's table measured, fed an image of 460 x 620."""
+    with torch.device("meta"):
+        network, image = networks.build(name).eval(), torch.rand(1, 3, *compute.SIZE)
+    return compute.true_gflops(getattr(network, "table_graph", network), image)
+
+
+def _counts(name: str, **options) -> tuple[int, float]:
+    """Returns parameters and profiler GFLOPs of a form of a network, fed an image of 460 x 620."""
+    with torch.device("meta"):
+        network, image = networks.build(name, **options).eval(), torch.rand(1, 3, *compute.SIZE)
+    return networks.parameters(network), compute.profiler_gflops(network, image)
+
+
+def _printed(number: int, key: str) -> pd.Series:
+    """Returns one row of a table as printed, cells as text."""
+    return published(f"table{number}", text=True).set_index("key").loc[key]
+
+
+def _row(finding: str, printed: str, computed: float, how: str) -> dict:
+    agrees = ""
+    if printed.replace(".", "", 1).isdigit():
+        agrees = "yes" if abs(computed - float(printed)) < last_digit(printed) else "no"
+    return dict(zip(COLUMNS, (finding, printed, float(computed), agrees, how)))
+
+
+def _frame(rows: list[dict]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS)

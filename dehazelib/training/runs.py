@@ -1,0 +1,369 @@
+"""A cabinet of runs: ask for one by its specification, and it is loaded, resumed or trained."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dehazelib import networks, provenance
+from dehazelib.data.images import DataError
+from dehazelib.data.pairs import Data, Pair, Pairs, open_data
+from dehazelib.evaluation.scores import scores, task_pairs
+from dehazelib.experiments import plan as study
+from dehazelib.experiments import spec as specification
+from dehazelib.experiments.settings import Settings
+from dehazelib.experiments.spec import SUBSTITUTES, Spec
+from dehazelib.files import held, write_csv, write_text
+from dehazelib.profiling import processes
+from dehazelib.training import launch
+from dehazelib.training.loop import CHECKPOINT, LOG, WEIGHTS, Hardware, train
+
+SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
+LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
+
+
+class Run:
+    """One run in a cabinet: a folder with spec.yaml, log.csv, weights.safetensors, scores.csv and provenance.json."""
+
+    part = 10  # images scored between two writings of scores.csv
+
+    def __init__(self, cabinet: Path, spec: Spec):
+        self.cabinet, self.spec, self.folder = Path(cabinet), spec, Path(cabinet) / spec.id
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / PROVENANCE).exists()
+
+    def train(self, data: Data, hardware: Hardware = Hardware()) -> "Run":
+        """Returns this run, trained: at once if it was, from its checkpoint if it was begun, else from the start.
+
+        While another process trains it, waits for that one. Raises DataError if the run was begun on other files than
+        `data` holds.
+        """
+        self.check_manifest(data)
+        if self.done:
+            return self
+        with self.begun(data) as lock:
+            if self.done:  # another process has made it meanwhile
+                return self
+            if hardware.processes > 1:
+                launch.launch(self.cabinet, self.spec, data.where, hardware, lock)
+            else:
+                self.train_here(data, hardware)
+        return self
+
+    @contextlib.contextmanager
+    def begun(self, data: Data) -> Iterator[IO | None]:
+        """Locks the run, with specification and manifest in its folder. Gives what `held` gives."""
+        with self.locked() as lock:
+            self.check_manifest(data)
+            if processes.rank() == 0:
+                write_text(self.folder / SPEC, self.spec.text())
+                write_text(self.folder / MANIFEST, data.manifest + "\n")
+            yield lock
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[IO | None]:
+        """Keeps other processes from training or scoring the run; of several that train together, the first does. Gives
+        what `held` gives."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with held(self.folder / LOCK, self.spec.id) if processes.rank() == 0 else contextlib.nullcontext() as lock:
+            yield lock
+
+    def check_manifest(self, data: Data) -> None:
+        """Raises DataError if the run was begun on other files than these data."""
+        manifest = self.manifest()
+        if manifest and manifest != data.manifest:
+            raise DataError(f"{self.folder} was made of data with manifest {manifest}, {data.where} has "
+                            f"{data.manifest}. Use the same files, or set DEHAZE_RESULTS to another folder to train "
+                            "all runs afresh.")
+
+    def manifest(self) -> str:
+        """Returns the manifest id of the files that the run was begun on; empty if it was not begun."""
+        file = self.folder / MANIFEST
+        if file.exists():
+            return file.read_text().strip()
+        return self.provenance().get("manifest", "") if (self.folder / PROVENANCE).exists() else ""
+
+    def train_here(self, data: Data, hardware: Hardware) -> None:
+        """Trains in this process, which may be one of several; the first one writes the provenance."""
+        start = find(self.cabinet, self.spec.start).weights() if self.spec.start else None
+        cost = train(self.spec, data, self.folder, self.teacher(), hardware, start)
+        if processes.rank() == 0:
+            self.write_provenance(data, cost | {"weights_sha256": _sha256(self.folder / WEIGHTS)})
+            (self.folder / CHECKPOINT).unlink(missing_ok=True)  # not before: a crash in between would lose the run
+
+    def write_provenance(self, data: Data, facts: dict) -> None:
+        """Writes where the run comes from; with that it is done."""
+        environment = provenance.environment() | ({"gpu": ""} if facts.get("device") == "cpu" else {})  # was not used
+        facts = {"run": self.spec.id, "manifest": data.manifest, "seed": self.spec.seed, **facts, **environment}
+        write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+
+    def teacher(self) -> nn.Module | None:
+        """Returns the frozen network that guides this run, or None. Raises FileNotFoundError if not trained yet."""
+        name = self.spec.teacher
+        if not name:
+            return None
+        if name in SUBSTITUTES:
+            return networks.build(name)
+        if name.startswith("untrained:"):
+            torch.manual_seed(self.spec.seed)
+            return networks.build(name.removeprefix("untrained:"))
+        return find(self.cabinet, name).network()
+
+    def network(self) -> nn.Module:
+        """Returns the trained network, in evaluation mode on the CPU. Raises FileNotFoundError as `weights` does."""
+        network = networks.build(self.spec.network)
+        network.load_state_dict(self.weights())
+        layout = torch.channels_last if self.spec.channels_last else torch.contiguous_format
+        return network.to(memory_format=layout).eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Returns the trained network's state. Raises FileNotFoundError or DataError, saying what to do, if it is not
+        there or damaged."""
+        file = self.folder / WEIGHTS
+        if not file.exists():
+            raise FileNotFoundError(f"{file} is missing: " + (
+                f"its rows were kept without weights: remove {self.folder} to train it again." if self.done else
+                f"train the run first (dehazelib train {self.spec.id})."))
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise DataError(f"{file}: not a safetensors file ({error}): "
+                            f"remove {self.folder} to train it again.") from None
+
+    def score(self, pairs: Pairs, hardware: Hardware = Hardware()) -> pd.DataFrame:
+        """Returns this run's per-image scores on a set, computing only the images that are not in scores.csv yet."""
+        if self.unscored(pairs):
+            network = self.network().to(hardware.device)
+            with self.locked():
+                missing = self.unscored(pairs)  # another process may have scored them meanwhile
+                for start in range(0, len(missing), self.part):
+                    self.score_part(network, pairs.only(missing[start:start + self.part]))
+        known, names = self.scores(), {pair.name for pair in task_pairs(self.spec, pairs).pairs}
+        return known[(known.test_set == pairs.name) & known.image.isin(names)]
+
+    def score_part(self, network: nn.Module, pairs: Pairs) -> None:
+        """Adds the scores of some pairs to scores.csv."""
+        new, known = scores(network, self.spec, pairs), self.scores()
+        write_csv(pd.concat([known, new]) if len(known) else new, self.folder / SCORES)
+
+    def unscored(self, pairs: Pairs) -> list[Pair]:
+        """Returns the pairs of a set that are not in scores.csv yet."""
+        known = self.scores()
+        have = set(known.image[known.test_set == pairs.name])
+        return [pair for pair in task_pairs(self.spec, pairs).pairs if pair.name not in have]
+
+    def scores(self) -> pd.DataFrame:
+        """Returns all per-image scores so far: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb."""
+        file = self.folder / SCORES
+        return pd.read_csv(file, dtype={"image": str}) if file.exists() else pd.DataFrame({"test_set": [], "image": []})
+
+    def scored(self, settings: Settings) -> bool:
+        """Returns whether the run is finished and scored on as many test images as the study asks for."""
+        if not study.is_scored(self.spec):
+            return self.done
+        return self.done and self._scored_list(settings).exists()
+
+    def score_all(self, settings: Settings, data: Data) -> None:
+        """Scores the run on every test image that the study asks for, and notes which these are."""
+        if not study.is_scored(self.spec):
+            return
+        images = {pairs.name: self.score(pairs, hardware(settings)).image.tolist()
+                  for pairs in test_sets(settings, data, self.spec)}
+        write_text(self._scored_list(settings), json.dumps(images) + "\n")
+
+    def study_scores(self, settings: Settings) -> pd.DataFrame:
+        """Returns the scores on the images that the study asks for, out of all that there are."""
+        if not study.is_scored(self.spec):
+            return self.scores().iloc[:0]
+        wanted = {(test_set, image) for test_set, images in json.loads(self._scored_list(settings).read_text()).items()
+                  for image in images}
+        rows = self.scores()
+        return rows[[key in wanted for key in zip(rows.test_set, rows.image)]]
+
+    def _scored_list(self, settings: Settings) -> Path:
+        return self.folder / f"scored-{settings.test_pairs}.json"
+    def log(self) -> pd.DataFrame:
+        """Returns the learning curve, one row per validation."""
+        return pd.read_csv(self.folder / LOG)
+
+    def provenance(self) -> dict:
+        return json.loads((self.folder / PROVENANCE).read_text())
+
+
+class Control(Run):
+    """A network without training, a control. Scored like a run, never trained."""
+
+    @property
+    def done(self) -> bool:
+        return True
+
+    def train(self, data: Data, hardware: Hardware = Hardware()) -> "Control":
+        self.check_manifest(data)
+        if not (self.folder / PROVENANCE).exists():
+            with self.begun(data):
+                if processes.rank() == 0 and not (self.folder / PROVENANCE).exists():  # another process's meanwhile
+                    self.write_provenance(data, {"minutes": 0.0})
+        return self
+
+    def network(self) -> nn.Module:
+        return networks.build(self.spec.network).eval()
+
+    def log(self) -> pd.DataFrame:
+        return pd.DataFrame()
+
+
+class ZeroShot(Control):
+    """A network that is fitted to each image when it is scored, which takes minutes for one."""
+
+    part = 1
+
+    def network(self) -> nn.Module:
+        return networks.build(self.spec.network, steps=self.spec.steps, seed=self.spec.seed).eval()
+
+    def score_part(self, network: nn.Module, pairs: Pairs) -> None:
+        """Adds the scores of some pairs to scores.csv, and what fitting them took to the run's minutes."""
+        started = time.monotonic()
+        super().score_part(network, pairs)
+        if (self.folder / PROVENANCE).exists():  # it is scored alone otherwise
+            facts = self.provenance()
+            facts["minutes"] += (time.monotonic() - started) / 60
+            write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
+
+    def _scored_list(self, settings: Settings) -> Path:
+        few = f"-{settings.zero_shot_pairs}" * bool(settings.zero_shot_pairs)
+        return self.folder / f"scored-{settings.test_pairs}{few}.json"
+
+
+def run(cabinet: Path, spec: Spec) -> Run:
+    """Returns the run (or control) of a specification; nothing is trained yet."""
+    role = networks.CATALOGUE[spec.network].role if spec.network in networks.CATALOGUE else ""
+    return {"control": Control, "zero_shot": ZeroShot}.get(role, Run)(cabinet, spec)
+
+
+def find(cabinet: Path, run_id: str) -> Run:
+    """Returns the run with this id. Raises FileNotFoundError naming the ids that are there."""
+    file = Path(cabinet) / run_id / SPEC
+    if not file.exists():
+        have = sorted(p.parent.name for p in Path(cabinet).glob(f"*/{SPEC}"))
+        raise FileNotFoundError(f"No run {run_id} in {cabinet}. It holds: {', '.join(have) or 'nothing'}.")
+    return run(cabinet, specification.read(file))
+
+
+# ------------------------------------------------------------------------------------------- a study's runs, in one go
+
+
+def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> list[Run]:
+    """Returns the runs of these specifications, trained (with the teachers they need) and scored on every test set.
+
+    Finished runs are only loaded; the data are opened only if something is missing. Raises DataError if other runs of
+    the study were made of other files than these data, since a study compares its runs.
+    """
+    finished = {}
+    for spec in with_predecessors(specs, study.every(settings)):
+        one = run(settings.cabinet, spec)
+        if not one.scored(settings):
+            data = data or _open_data(settings)
+            one.train(data, hardware(settings))
+            if processes.rank() > 0:
+                continue
+            one.score_all(settings, data)
+        finished[spec] = one
+    return [finished[spec] for spec in dict.fromkeys(specs) if spec in finished]
+
+
+def _open_data(settings: Settings) -> Data:
+    data = open_data(settings.data)
+    for spec in study.every(settings):
+        run(settings.cabinet, spec).check_manifest(data)
+    return data
+
+
+def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
+    """Returns the specifications and all those among `every` that they need, in an order in which they can be trained.
+
+    A run needs its teacher and the run whose weights it starts from, and these need theirs.
+    """
+    known, ordered = {spec.id: spec for spec in every}, {}
+
+    def add(spec: Spec) -> None:
+        for name in (spec.teacher, spec.start):
+            if name in known:
+                add(known[name])
+        ordered[spec] = None
+
+    for spec in specs:
+        add(spec)
+    return list(ordered)
+
+
+def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
+    """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
+    count = 0 if spec.label in (*study.LONG, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
+    everything = [pairs.some(count) for pairs in data.tests.values()]
+    if networks.CATALOGUE[spec.network].role == "zero_shot":
+        return [everything[0].some(settings.zero_shot_pairs)]
+    return everything if spec.network in ("student", "hazy") else everything[:1]
+
+
+def hardware(settings: Settings) -> Hardware:
+    return Hardware(settings.accelerator, settings.devices, settings.num_nodes, settings.workers,
+                    resident=settings.resident, autotune=settings.autotune)
+
+
+def collect(settings: Settings) -> None:
+    """Writes the study's rows beside its cabinet: scores.csv, runs.csv, curves.csv, environment.json.
+
+    Only finished runs of this study are in them, in the study's order.
+    """
+    runs = [one for spec in study.every(settings) if (one := run(settings.cabinet, spec)).scored(settings)]
+    if not runs:
+        raise FileNotFoundError(f"{settings.cabinet} holds no finished run of the study {settings.name}.")
+    rows = [_identity(one).merge(one.study_scores(settings), how="cross") for one in runs]
+    write_csv(pd.concat(rows), settings.folder / "scores.csv")
+    write_csv(pd.DataFrame([_summary(one) for one in runs]), settings.folder / "runs.csv")
+    logs = [pd.concat([_identity(one)[["run", "label", "seed"]].merge(one.log(), how="cross")]) for one in runs
+            if not isinstance(one, Control)]
+    if logs:
+        write_csv(pd.concat(logs), settings.folder / "curves.csv")
+    facts = {"study": settings.name, "manifest": runs[-1].provenance()["manifest"], **provenance.environment()}
+    write_text(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
+
+
+def _identity(one: Run) -> pd.DataFrame:
+    spec = one.spec
+    return pd.DataFrame([{"run": spec.id, "label": spec.label, "network": spec.network, "task": spec.task,
+                          "target": spec.target, "seed": spec.seed}])
+
+
+def _summary(one: Run) -> dict:
+    facts, log, row = one.provenance(), one.log(), _identity(one).iloc[0].to_dict()
+    row["parameters"] = networks.count(one.spec.network)
+    row["training_images"] = None if isinstance(one, Control) else one.spec.steps * one.spec.batch
+    if len(log):
+        best = log.loc[log.validation_psnr_rgb.idxmax()]
+        row |= {"best_epoch": math.ceil(best.epoch), "best_validation_psnr_rgb": best.validation_psnr_rgb}
+        scores = one.scores()
+        held_out = scores[scores.test_set.astype(str).str.endswith("_validation")]  # of notebook 3, for shipping
+        row["held_out_psnr_rgb"] = held_out.psnr_rgb.mean() if len(held_out) else None
+        row["psnr_selected_on_test"] = log.test_psnr_rgb.max() if "test_psnr_rgb" in log else None
+    keep = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "cores", "threads", "gpu", "torch")
+    options = {k: v for k, v in dataclasses.asdict(one.spec).items() if k not in row}
+    return row | {k: facts.get(k) for k in keep} | options
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,245 @@
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dehazelib.data.rooms import scenes as rooms
+from dehazelib.data.rooms.geometry import Camera, Solid, cast, distance, rotation
+from dehazelib.data.rooms.layout import furnish
+from dehazelib.data.rooms.shading import Light, render
+from dehazelib.data.rooms.textures import PHOTOS, RELIEFS, Material, texture_pyramid
+
+SMALL = (48, 64)
+LEVEL = Camera(np.zeros(3), yaw=0.0, pitch=0.0, focal=1.0)  # at the origin, looking along +y
+SHELL = Solid("sphere", np.zeros(3), np.full(3, 50.0), np.eye(3))  # closes every small scene
+
+
+@pytest.fixture(scope="module")
+def room():
+    return rooms.scene("train", 0)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(rooms, "SIZE", SMALL)
+
+
+def all_open(points):
+    return np.ones(points.shape[1])
+
+
+def slopes(size, focal=1.0):
+    height, width = size
+    u = (np.arange(width) + 0.5 - width / 2) / (focal * height)
+    v = (height / 2 - np.arange(height) - 0.5) / (focal * height)
+    return np.meshgrid(u, v)
+
+
+def test_depth_of_a_wall_seen_straight_on_is_its_distance():
+    wall = Solid("plane", np.array([0, 3.0, 0]), np.array([9.0, 9, 1]), rotation(tilt=np.pi / 2))
+    depth, seen = cast([SHELL, wall], LEVEL, SMALL)
+    np.testing.assert_allclose(depth, 3.0, rtol=1e-5)
+    assert (seen == 1).all()
+
+
+def test_depth_of_the_floor_is_eye_height_over_slope():
+    floor = Solid("plane", np.array([0, 0, -1.5]), np.array([200.0, 200, 1]), np.eye(3))
+    depth, seen = cast([SHELL, floor], LEVEL, SMALL)
+    _, v = slopes(SMALL)
+    expected = np.where(v < 0, -1.5 / v, 0)
+    near = (expected > 0) & (expected < 20)
+    assert near.any() and (seen[near] == 1).all() and (seen[v > 0] == 0).all()
+    np.testing.assert_allclose(depth[near], expected[near], rtol=1e-4)
+
+
+def test_depth_of_a_sphere_solves_its_quadratic():
+    centre, radius = np.array([0.3, 4.0, -0.2]), 1.1
+    ball = Solid("sphere", centre, np.full(3, radius), rotation(yaw=0.7, tilt=0.2))
+    depth, seen = cast([SHELL, ball], LEVEL, SMALL)
+    u, v = slopes(SMALL)
+    a, b = u * u + 1 + v * v, u * centre[0] + centre[1] + v * centre[2]
+    root = b * b - a * (centre @ centre - radius**2)
+    clear_hit = root > 1e-3
+    assert (seen == 1)[clear_hit].all() and not (seen == 1)[root < -1e-3].any()
+    expected = (b - np.sqrt(np.maximum(root, 0))) / a
+    np.testing.assert_allclose(depth[clear_hit], expected[clear_hit], rtol=1e-4)
+
+
+def test_depth_of_a_turned_box_is_the_nearer_of_its_two_visible_faces():
+    box = Solid("box", np.array([0, 4.0, 0]), np.array([1.0, 1, 9]), rotation(yaw=np.pi / 4))
+    depth, seen = cast([SHELL, box], LEVEL, SMALL)
+    u, _ = slopes(SMALL)
+    expected = (4 - np.sqrt(2)) / (1 - np.abs(u))  # faces: y = 4 - sqrt(2) + |x|
+    shown = np.abs(u) * expected < np.sqrt(2) - 0.05
+    assert (seen == 1)[shown].all()
+    np.testing.assert_allclose(depth[shown], expected[shown], rtol=1e-4)
+
+
+def test_an_upright_cylinder_shows_its_side_and_its_lid():
+    can = Solid("cylinder", np.array([0, 4.0, 0]), np.array([1.0, 1, 2]), np.eye(3))
+    rays = np.array([[0, 0], [1, 0.0], [0, -1]], np.float32)  # ahead; straight down
+    assert distance(can, np.zeros(3), rays)[0] == pytest.approx(3, rel=1e-5)
+    assert distance(can, np.array([0, 4.0, 5]), rays)[1] == pytest.approx(3, rel=1e-5)
+    inside = distance(can, np.array([0, 4.0, 0]), rays)  # a ray from inside meets the far side
+    assert inside.tolist() == pytest.approx([1, 2])
+
+
+def test_the_nearer_solid_hides_the_farther_whatever_their_order():
+    near = Solid("box", np.array([0, 2.0, 0]), np.array([0.3, 0.3, 0.3]), np.eye(3))
+    far = Solid("box", np.array([0, 5.0, 0]), np.array([2.0, 0.3, 2]), np.eye(3))
+    one, _ = cast([SHELL, near, far], LEVEL, SMALL)
+    other, _ = cast([far, near, SHELL], LEVEL, SMALL)
+    np.testing.assert_array_equal(one, other)
+    assert one[24, 32] == pytest.approx(1.7, rel=1e-4) and one[24, 50] == pytest.approx(4.7, rel=1e-4)
+
+
+def test_a_turned_camera_sees_the_same_depth_as_a_turned_world():
+    yaw, centre = 0.4, np.array([0.2, 4.0, 0.1])
+    turned = rotation(yaw=-yaw).T @ centre  # to the right, where the camera turned
+    ahead, _ = cast([SHELL, Solid("sphere", centre, np.full(3, 1.0), np.eye(3))], LEVEL, SMALL)
+    camera = Camera(np.zeros(3), yaw, 0.0, 1.0)
+    aside, _ = cast([SHELL, Solid("sphere", turned, np.full(3, 1.0), np.eye(3))], camera, SMALL)
+    np.testing.assert_allclose(ahead, aside, rtol=1e-3)
+
+
+def test_a_solid_throws_a_shadow_on_the_floor_behind_it():
+    white = Material((1.0, 1.0, 1.0))
+    floor = Solid("plane", np.array([0, 0, -1.0]), np.array([30.0, 30, 1]), np.eye(3), white)
+    screen = Solid("box", np.array([0, 4.0, 1.5]), np.array([0.7, 0.7, 0.1]), np.eye(3), white)
+    lamp = Light(np.array([0, 4.0, 4.0]), np.full(3, 0.01), np.ones(3), np.full(3, -60.0), np.full(3, 60.0))
+
+    def brightness(*solids):
+        return render([SHELL, floor, *solids], [lamp], np.zeros(3), all_open, LEVEL, SMALL)[0][36, :, 0]
+
+    lit, shaded = brightness(), brightness(screen)  # row 36: 3.84 m ahead on the floor
+    assert shaded[32] == 0 < lit[32]
+    np.testing.assert_allclose(shaded[:8], lit[:8], rtol=1e-5)
+
+
+def test_an_open_scene_is_refused():
+    with pytest.raises(ValueError, match="meet no solid"):
+        cast([Solid("sphere", np.array([0, 4.0, 0]), np.full(3, 0.5), np.eye(3))], LEVEL, SMALL)
+
+
+@pytest.mark.parametrize("shape, half", [("cone", (1.0, 1, 1)), ("box", (1.0, 0, 1))])
+def test_an_impossible_solid_is_refused(shape, half):
+    with pytest.raises(ValueError, match="cone|positive"):
+        Solid(shape, np.zeros(3), np.array(half), np.eye(3))
+
+
+def test_a_scene_has_the_promised_form(room):
+    clear, depth = room
+    assert clear.shape == (240, 320, 3) and clear.dtype == np.uint8
+    assert depth.shape == (240, 320) and depth.dtype == np.float32
+
+
+def test_depth_is_layered_like_a_room(room):
+    _, depth = room
+    assert np.isfinite(depth).all() and depth.min() > 0.3 and 3 < depth.max() < 12
+    relative = depth / depth.max()
+    counts, _ = np.histogram(relative, bins=10, range=(0, 1))
+    assert (counts > 0.01 * depth.size).sum() >= 6
+    assert relative.std() > 0.12
+
+
+def test_colours_are_neither_clipped_nor_grey(room):
+    clear, _ = room
+    assert (clear == 255).mean() < 0.1 and (clear == 0).mean() < 0.1
+    assert 0.3 < clear.mean() / 255 < 0.55 and clear.std() / 255 > 0.15
+    spread = clear.max(2).astype(float) - clear.min(2)
+    assert (spread / np.maximum(clear.max(2), 1)).mean() > 0.15
+
+
+def test_haze_leaves_the_score_of_an_indoor_benchmark_input(room):
+    clear, depth = room
+    image, relative = clear / 255, (depth / depth.max())[..., None]
+    scores = []
+    for beta in (0.6, 1.0, 1.4):
+        t = np.exp(-beta * relative)
+        scores.append(-10 * np.log10(((image * t + 1 - t - image) ** 2).mean()))
+    assert 20 > scores[0] > scores[1] > scores[2] > 7
+
+
+def test_a_room_holds_at_least_25_solids():
+    for index in range(5):
+        solids, *_ = furnish(np.random.default_rng(index))
+        assert sum(solid.shape != "plane" for solid in solids) >= 25
+
+
+def test_the_same_seed_repeats_and_another_index_differs(small):
+    clear, depth = rooms.scene("train", 0)
+    again, depth_again = rooms.scene("train", 0)
+    other, _ = rooms.scene("train", 1)
+    np.testing.assert_array_equal(clear, again)
+    np.testing.assert_array_equal(depth, depth_again)
+    assert np.abs(clear.astype(int) - other).mean() > 10
+
+
+def test_splits_never_share_a_room(small):
+    scenes = [rooms.scene(split, 0)[1] for split in rooms.SPLITS]
+    for i in range(3):
+        for j in range(i):
+            assert np.abs(scenes[i] - scenes[j]).mean() > 0.1
+
+
+def test_a_room_needs_no_network(small, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a room must be drawn from installed files only")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    texture_pyramid.cache_clear()
+    for name in PHOTOS + RELIEFS:
+        assert texture_pyramid(name)[0].std() > 0.01
+    assert rooms.scene("test", 0)[0].shape == (*SMALL, 3)
+
+
+def test_a_script_without_a_main_guard_makes_the_same_rooms_and_needs_no_torch(room, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "from dehazelib.data import rooms\n"
+        "assert 'torch' not in sys.modules\n"
+        "rooms.SPLITS['train'] = 2\n"
+        "images, depths, names = rooms.make('train')\n"
+        "assert names == ['train_00', 'train_01']\n"
+        "np.savez('made.npz', images=images, depths=depths)\n"
+    )
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    made, (clear, depth) = np.load(tmp_path / "made.npz"), room
+    images, depths = made["images"], made["depths"]
+    assert images.dtype == np.uint8 and depths.dtype == np.uint16 and images.shape == (2, 240, 320, 3)
+    np.testing.assert_array_equal(images[0], clear)
+    np.testing.assert_array_equal(depths[0], np.round(65535 * (depth / depth.max())))
+    assert (depths.max((1, 2)) == 65535).all() and (images[0] != images[1]).any()
+
+
+def test_a_lamp_is_shaded_by_the_solids_of_its_own_space_only():
+    lamp = Light(np.array([0, 0, 2.0]), np.full(3, 0.1), np.ones(3), np.full(3, -3.0), np.full(3, 3.0))
+    balls = [Solid("sphere", np.array([x, 0, 0]), np.full(3, 0.5), np.eye(3)) for x in (2.0, 3.2, 4.0)]
+    assert [bool(lamp.reaches(ball)) for ball in balls] == [True, True, False]
+
+
+@pytest.mark.parametrize("split, index", [("testing", 0), ("train", 48), ("test", -1)])
+def test_an_unknown_scene_is_refused(split, index):
+    with pytest.raises(ValueError, match="use"):
+        rooms.scene(split, index)
+
+
+def test_the_motorcycle_is_two_to_five_metres_away():
+    clear, depth = rooms.motorcycle()
+    assert clear.shape == (500, 740, 3) and clear.dtype == np.uint8
+    assert depth.shape == (500, 740) and depth.dtype == np.float32 and np.isfinite(depth).all()
+    assert 2.0 < depth.min() < depth.max() < 5.1
+
+
+def test_a_missing_motorcycle_says_what_to_do(monkeypatch):
+    def offline():
+        raise ConnectionError("no internet")
+
+    monkeypatch.setattr(rooms.skimage.data, "stereo_motorcycle", offline)
+    with pytest.raises(FileNotFoundError, match="connect to the internet once"):
+        rooms.motorcycle()

@@ -1,0 +1,160 @@
+"""Statistics of photographs without ground truth: hand-made images, then haze put on and taken off."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from dehazelib.data.images import DataError
+from dehazelib.data.pairs import open_data
+from dehazelib.evaluation import real_haze as no_reference
+from dehazelib.evaluation.real_haze import statistics
+from dehazelib.experiments.spec import Spec
+from dehazelib.report import tables, tables_scores
+from dehazelib.training import runs
+
+DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
+
+
+def grey(value, side=32):
+    return torch.full((3, side, side), value)
+
+
+def photo(path, size=(40, 32), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(100, 200, (size[1], size[0], 3), dtype=np.uint8)).save(path, **options)
+    return path
+
+
+def test_every_statistic_is_described_and_the_other_way_round():
+    assert set(statistics(grey(0.5))) == set(tables_scores.STATISTICS)
+
+
+def test_a_grey_image_has_nothing_but_its_dark_channel():
+    values = statistics(grey(102 / 255))
+    assert values.pop("dark_channel") == pytest.approx(0.4)
+    assert values == pytest.approx(dict.fromkeys(values, 0), abs=1e-6)
+
+
+def test_black_and_white_halves():
+    image = torch.cat([grey(0.0), grey(1.0)], 2)  # 32 x 64, one vertical edge
+    values = statistics(image)
+    assert (values["rms_contrast"], values["entropy"], values["clipped"]) == (pytest.approx(0.5), 1, 1)
+    assert values["dark_channel"] == pytest.approx((32 - 7) / 64)  # 7 columns of white see black in their window
+    assert values["visible_edges"] == 2 / 64  # the two columns at the edge
+
+
+def test_an_edge_is_visible_from_five_percent_of_the_range():
+    below, above = (torch.cat([grey(100 / 255), grey((100 + step) / 255)], 2) for step in (5, 60))
+    assert statistics(below)["visible_edges"] == 0 and statistics(above)["visible_edges"] == 2 / 64
+    assert statistics(above)["gradient"] > statistics(below)["gradient"] > 0
+
+
+def test_pure_red_has_full_saturation_and_hasler_s_colourfulness():
+    red = torch.tensor([1.0, 0, 0]).view(3, 1, 1).expand(3, 20, 20)
+    assert statistics(red)["saturation"] == 1
+    assert statistics(red)["colourfulness"] == pytest.approx(0.3 * np.hypot(255, 127.5))
+    striped = torch.cat([red, grey(0.0, 20)], 2)  # half black: means halve, deviations are half of the values
+    assert statistics(striped)["colourfulness"] == pytest.approx((0.5 + 0.15) * np.hypot(255, 127.5))
+
+
+def test_clipped_counts_after_rounding_to_eight_bits():
+    assert statistics(grey(0.4 / 255))["clipped"] == 1 and statistics(grey(0.6 / 255))["clipped"] == 0
+
+
+def test_haze_moves_every_statistic_the_way_the_table_says():
+    hazy, clear = open_data("rooms").tests["rooms"][0]
+    before, after = statistics(hazy), statistics(clear)
+    for name, (direction, _) in tables_scores.STATISTICS.items():
+        if name != "clipped":
+            assert (after[name] < before[name]) == (direction == "lower"), name
+
+
+def test_large_photographs_are_reduced_to_two_megapixels_and_small_ones_left(tmp_path):
+    small = no_reference.read(photo(tmp_path / "small.png"))
+    assert small.shape == (3, 32, 40) and small.dtype == torch.float32 and 0.3 < small.min() < small.max() < 0.8
+    large = no_reference.read(photo(tmp_path / "large.jpg", (2000, 1500)))
+    assert large.shape[1] * large.shape[2] <= no_reference.PIXELS and large.shape == (3, 1224, 1632)
+
+
+def test_a_photograph_is_read_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    assert no_reference.read(photo(tmp_path / "phone.jpg", exif=exif)).shape == (3, 40, 32)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="bad.png"):
+        no_reference.read(tmp_path / "bad.png")
+
+
+def test_photographs_are_listed_where_there_are_any(tmp_path):
+    assert no_reference.photographs("rooms") == no_reference.photographs(tmp_path) == []
+    for name in ("b.png", "a.jpg"):
+        photo(tmp_path / "real-hazy" / name)
+    assert [path.name for path in no_reference.photographs(tmp_path)] == ["a.jpg", "b.png"]
+
+
+def test_an_identity_network_changes_nothing_and_a_darker_one_lowers_the_dark_channel(tmp_path):
+    photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png", (50, 40))]
+    same = no_reference.compare(nn.Identity(), photos)
+    assert (same.before == same.after).all() and len(same) == 2 * len(tables_scores.STATISTICS)
+    assert same.drop_duplicates("image").iloc[:, :3].values.tolist() == [["a.png", 32, 40], ["b.png", 40, 50]]
+
+    class Darker(nn.Module):
+        def forward(self, x):
+            return x / 2
+
+    dark = no_reference.compare(Darker(), photos).query("statistic == 'dark_channel'")
+    assert dark.after.to_numpy() == pytest.approx(dark.before.to_numpy() / 2, abs=1 / 255)
+
+
+def test_the_table_follows_from_the_rows_that_were_written(tmp_path, monkeypatch):
+    photos = [photo(tmp_path / "real-hazy" / f"{name}.png") for name in "ab"]
+    one = runs.run(tmp_path / "runs", Spec(label="dark_channel_prior", network="dark_channel_prior", data="rooms"))
+    one.folder.mkdir(parents=True)
+    rows = no_reference.measure([one], photos, tmp_path)
+    monkeypatch.setattr(no_reference, "compare", None)  # the rows are kept: nothing is dehazed again
+    pd.testing.assert_frame_equal(no_reference.measure([one], photos, tmp_path), rows, check_dtype=False)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "real_hazy.csv"), rows.reset_index(drop=True))
+    table = tables.build(tmp_path, "table_real_hazy")
+    assert table.label.unique().tolist() == ["dark_channel_prior"] and (table.status == "measured").all()
+    assert table.images.tolist() == [2] * len(table) and table.set_index("statistic").change["dark_channel"] < 0
+
+
+def test_without_photographs_nothing_is_written(tmp_path):
+    one = runs.run(tmp_path / "runs", Spec(label="hazy", network="hazy", data="rooms"))
+    assert no_reference.measure([one], [], tmp_path).empty and not (tmp_path / "real_hazy.csv").exists()
+
+
+def test_the_table_has_medians_over_photographs_of_means_over_seeds(tmp_path):
+    values = {0: [(0.5, 0.4), (0.6, 0.7), (0.9, 0.1)], 1: [(0.5, 0.2), (0.6, 0.7), (0.9, 0.3)]}
+    pd.DataFrame([{"run": f"student-s{seed}", "label": "student", "seed": seed, "image": f"{image}.png",
+                   "statistic": "dark_channel", "before": before, "after": after}
+                  for seed, rows in values.items() for image, (before, after) in enumerate(rows)]
+                 ).to_csv(tmp_path / "real_hazy.csv", index=False)
+    table = tables.build(tmp_path, "table_real_hazy").set_index("statistic")
+    row = table.loc["dark_channel"]
+    assert (row.before, row.after, row.change) == pytest.approx((0.6, 0.3, -0.2))
+    assert (row.agree, row.seeds, row.images) == (2, 2, 3)
+    assert (table.status.drop("dark_channel") == "not run").all()
+
+
+def test_a_panel_shows_photographs_and_their_dehazed_versions(tmp_path):
+    (first, before), (second, after) = no_reference.panel(lambda x: x + 1, [photo(tmp_path / "a.png")])
+    assert (first, second) == ("photograph", "dehazed")
+    assert before[0].shape == after[0].shape == (32, 40, 3) and (after[0] == 1).all()
+
+
+@pytest.mark.skipif(not (DATA / "real-hazy").is_dir(), reason="no data")
+def test_real_haze_lies_on_the_photographs_of_the_data_folder():
+    photos = no_reference.photographs(DATA)[:6]
+    before = [statistics(no_reference.read(path)) for path in photos]
+    assert len(photos) >= 5 and np.median([row["dark_channel"] for row in before]) > 0.2

@@ -1,0 +1,303 @@
+"""Every network of the catalogue has its table's size and cost, and what training and testing rely on."""
+
+import functools
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+from dehazelib import networks
+from dehazelib.distillation.objectives import Objective, Reconstruction
+from dehazelib.evaluation import cost as compute
+from dehazelib.networks import CATALOGUE, ENTRIES, Entry, parameters
+
+# name: (trainable parameters, profiler GFLOPs, GFLOPs of all multiply-adds), for 460 x 620 output
+EXPECTED = {
+    "aod_net": (1_761, 0.998, 0.996),
+    "ssid": (9_231_491, 788.962, 826.122),
+    "zid": (42_950_552, 19.082, 19.082),  # one pass of all three networks
+    "lsid_fcnn": (4_290, 2.440, 2.438),
+    "mscnn": (8_014, 4.899, 4.899),
+    "dehazenet": (8_305, 4.589, 4.700),  # profiler: of the unpadded patch network, 4.58883
+    "famed_net": (17_991, 4.210, 4.208),
+    "gfn": (517_295, 111.151, 132.187),
+    "gcanet": (702_818, 126.301, 135.591),
+    "dcpdn": (66_889_917, 67.326, 68.722),
+    "cycle_dehaze": (10_602_436, 311.746, 305.114),  # profiler and parameters: with the discriminator
+    "msbdn": (31_353_061, 165.968, 215.897),
+    "ffa_net": (2_870_812, 1613.042, 1611.015),
+    "pfdn": (11_268_611, 407.720, 417.080),
+    "dehazing_4k": (34_547_655, 210.715, 210.702),
+    "griddehazenet": (958_051, 155.043, 162.851),
+    "student": (96_007, 53.690, 53.429),
+    "ld_net": (30_187, 17.159, 17.158),
+    "gunet_t": (844_899, 24.525, 24.370),
+    "dehazeformer_t": (687_404, 57.722, 57.380),
+    "fsrcnn_x2": (24_683, 1.530, 3.470),
+    "fsrcnn_x4": (24_683, 0.382, 0.868),
+    "srresnet": (1_546_752, 79.097, 79.078),
+    "drn_s": (4_804_065, 424.793, 424.451),
+    "mc_fsrcnn": (38_427, 3.392, 5.332),
+    "relu_mc_fsrcnn": (37_911, 3.392, 5.332),
+    "dscbn_mc_fsrcnn": (28_179, 1.634, 3.575),
+    "dsc_mc_fsrcnn": (26_451, 1.634, 3.575),
+}
+SAME_AS_ZID = "zid_oracle"  # scored differently
+CONTROLS = [entry.name for entry in ENTRIES if entry.role == "control"]
+
+# Other forms by their parameters: as published where the table measured something else, and larger siblings.
+OTHER_SIZES = {
+    "mscnn": [({"form": "official"}, 8_435)],
+    "gfn": [({"form": "port"}, 498_831)],
+    "ffa_net": [({"blocks": 19}, 4_455_913)],
+    "srresnet": [({"form": "published"}, 1_547_350)],
+    "drn_s": [({"scale": 8, "features": 8}, 5_403_000), ({"blocks": 40, "features": 20}, 9_825_893)],
+    "dcpdn": [({"unused_parts": False}, 12_439_726)],
+    "cycle_dehaze": [({"discriminator": False}, 7_837_699),
+                     ({"affine": True, "discriminator": False}, 7_841_408),
+                     ({"blocks": 9, "affine": True, "discriminator": False}, 11_383_424)],
+    "gunet_t": [({"size": "s"}, 1_477_059)],
+    "dehazeformer_t": [({"size": "s"}, 1_284_884), ({"size": "b"}, 2_517_612)],
+    "zid": [({"size": (448, 608)}, 42_950_552), ({"size": (480, 640)}, 48_190_360)],  # by image size
+}
+
+# The same code with fewer channels or blocks, for what has to be computed.
+SMALL = {
+    "ssid": {"width": 16}, "dcpdn": {"unused_parts": False}, "cycle_dehaze": {"width": 16},
+    "msbdn": {"bottleneck_blocks": 1}, "ffa_net": {"blocks": 1}, "pfdn": {"blocks": 1},
+    "dehazing_4k": {"width": 2}, "srresnet": {"blocks": 4}, "drn_s": {"blocks": 2},
+}
+OTHER_FORMS = {
+    "mscnn_official": ("mscnn", {"form": "official"}),
+    "gfn_port": ("gfn", {"form": "port"}),
+    "srresnet_published": ("srresnet", {"form": "published", "blocks": 4}),
+    "cycle_dehaze_published": (
+        "cycle_dehaze", {"blocks": 2, "affine": True, "discriminator": False, "pyramid": True, "width": 4}),
+}
+TRAINED = {name: (name, SMALL.get(name, {})) for name in EXPECTED if name != "zid"} | OTHER_FORMS
+CASES = TRAINED | {name: (name, {}) for name in CONTROLS}  # ZID, fitted to each image, has tests of its own
+# What takes no part in the image: a discriminator, the smaller images' last layers, a layer never run.
+UNUSED = {"cycle_dehaze": ("discriminator.",), "drn_s": ("tails.0.", "tails.1."), "dehazing_4k": ("unused.",)}
+OWN_OBJECTIVE = [case for case, (name, _) in TRAINED.items() if CATALOGUE[name].objective]
+ADVERSARIAL = ("ssid", "dcpdn", "cycle_dehaze", "cycle_dehaze_published")  # a second group: discriminators
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def build(case: str) -> nn.Module:
+    name, options = CASES[case]
+    return networks.build(name, **options).eval()
+
+
+@functools.cache
+def on_meta(case: str) -> nn.Module:
+    with torch.device("meta"):
+        return build(case)
+
+
+def entry_of(case: str) -> Entry:
+    return CATALOGUE[CASES[case][0]]
+
+
+def scale_of(network: nn.Module) -> int:
+    return getattr(network, "scale", 1)
+
+
+def pair(network: nn.Module, batch: int = 2, side: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns (input, target): smooth scenes behind haze that gets thinner to the right, or reduced."""
+    clear = F.interpolate(torch.rand(batch, 3, 8, 8), (side, side), mode="bilinear")
+    if scale_of(network) > 1:
+        return F.avg_pool2d(clear, scale_of(network)), clear
+    transmission = torch.linspace(0.3, 0.9, side)
+    return clear * transmission + 0.8 * (1 - transmission), clear
+
+
+def own_objective(case: str) -> Objective:
+    return entry_of(case).objective(build(case).train())
+
+
+def learn(case: str, objective: Objective, group: int, lr: float, steps: int) -> list[float]:
+    """Returns the loss before each of some steps on the same batch, and after the last."""
+    batch = pair(objective.network, 2 if case in ADVERSARIAL else 1)  # those mix or normalise over the images
+    optimiser, losses = torch.optim.Adam(objective.groups()[group], lr), []
+    for _ in range(steps + 1):
+        torch.manual_seed(0)  # the same draws in each step where an objective or dropout draws
+        loss = objective(group, *batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_every_network_is_expected_here_and_has_a_name_of_its_own():
+    assert len(CATALOGUE) == len(ENTRIES)
+    assert set(CATALOGUE) == {*EXPECTED, SAME_AS_ZID, *CONTROLS}
+    assert issubclass(CATALOGUE[SAME_AS_ZID].builder, CATALOGUE["zid"].builder)
+
+
+def test_an_unknown_name_is_refused_with_the_catalogue():
+    with pytest.raises(ValueError, match="'ours'.*student"):
+        networks.build("ours")
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_parameters_and_gflops_are_those_of_the_table(name):
+    counts, printed = compute.counts(name), CATALOGUE[name].published_gflops
+    gflops = [round(counts[convention], 3) for convention in ("gflops_profiler", "gflops")]
+    assert (counts["parameters"], *gflops) == EXPECTED[name]
+    assert not printed or abs(counts["gflops_profiler"] - float(printed)) < 0.001  # rounded or truncated
+
+
+def test_the_training_graph_is_what_table_nine_calls_ours():
+    counts = compute.training_graph_counts()
+    assert counts["parameters"] == 122_458
+    assert round(counts["gflops_profiler"], 5) == 64.03988
+
+
+@pytest.mark.parametrize("name, options, count", [
+    (name, *form) for name, forms in OTHER_SIZES.items() for form in forms])
+def test_other_forms_have_their_known_parameters(name, options, count):
+    with torch.device("meta"):
+        assert parameters(networks.build(name, **options)) == count
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_has_nothing_to_train_or_to_count(name):
+    counts = compute.counts(name)
+    assert counts.pop("parameters") == 0 and all(value != value for value in counts.values())
+
+
+@pytest.mark.parametrize("name, options, size, profiler, multiply_adds", [
+    ("gfn", {"form": "port"}, (460, 620), 110.484, 131.519),
+    ("srresnet", {"form": "published"}, (115, 155), 79.097, 79.078),
+    ("dcpdn", {"unused_parts": False}, (512, 512), 57.495, 58.773),
+    ("cycle_dehaze", {"discriminator": False}, (460, 620), 284.115, 305.114),
+])
+def test_other_forms_have_their_known_gflops(name, options, size, profiler, multiply_adds):
+    with torch.device("meta"):
+        network, low = networks.build(name, **options).eval(), torch.rand(1, 3, *size)
+    assert round(compute.profiler_gflops(network, low), 3) == profiler
+    assert round(compute.true_gflops(network, low), 3) == multiply_adds
+
+
+@pytest.mark.parametrize("case", [case for case in TRAINED if not entry_of(case).published_gflops])
+def test_the_meta_device_counts_the_same_operations_as_the_cpu(case):
+    graphs = [network if case in OTHER_FORMS else getattr(network, "table_graph", network)
+              for network in (on_meta(case), build(case))]
+    low = torch.rand(1, 3, 32, 32)
+    counted, computed = (compute.profiler_gflops(*run) for run in zip(graphs, (low.to("meta"), low)))
+    assert counted == pytest.approx(computed, rel=1e-6) != 0
+
+
+@pytest.mark.parametrize("size", [(460, 620), (463, 621)])
+@pytest.mark.parametrize("case", CASES)
+def test_a_full_size_output_has_the_size_of_the_input(case, size):
+    network = on_meta(case)
+    scale = scale_of(network)
+    low = torch.empty(1, 3, size[0] // scale, size[1] // scale, device="meta")
+    with torch.no_grad():
+        assert network(low).shape == (1, 3, low.shape[2] * scale, low.shape[3] * scale)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (35, 53)])
+@pytest.mark.parametrize("case", CASES)
+def test_a_small_output_has_the_size_of_the_input_and_is_finite(case, size):
+    network = build(case)
+    scale = scale_of(network)
+    low = torch.rand(1, 3, size[0] // scale, size[1] // scale)
+    with torch.no_grad():
+        output = network(low)
+    assert output.shape == (1, 3, low.shape[2] * scale, low.shape[3] * scale) and output.isfinite().all()
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_every_parameter_that_takes_part_receives_a_finite_gradient(case):
+    network = build(case).train()
+    inputs, target = pair(network)
+    F.mse_loss(network(inputs), target).backward()
+    for name, parameter in network.named_parameters():
+        if name.startswith(UNUSED.get(case, ())):
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad.isfinite().all(), name
+    assert next(network.parameters()).grad.abs().max() > 0  # all the way back to the first layer
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "black"])  # whose items are all the same
+def test_a_batch_equals_its_items(case):
+    network = build(case)
+    inputs, _ = pair(network, side=48)
+    with torch.no_grad():
+        together, alone = network(inputs), torch.cat([network(image[None]) for image in inputs])
+    error = (together - alone).abs().max()
+    assert error < 2e-5 * together.abs().max()
+    assert error < 0.01 * (alone[0] - alone[1]).abs().max()
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_saved_weights_give_the_same_output(case, tmp_path):
+    network, other = build(case), build(case)
+    inputs, _ = pair(network)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    with torch.no_grad():
+        expected = network(inputs)
+        assert not torch.equal(other(inputs), expected)
+        other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+        assert torch.equal(other(inputs), expected)
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_twenty_steps_on_one_batch_lower_its_loss(case):
+    pairs = entry_of(case).pairs
+    objective = Reconstruction(build(case).train(), "mse") if pairs else own_objective(case)
+    losses = learn(case, objective, 0, entry_of(case).lr, steps=20)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("case", [case for case in OWN_OBJECTIVE if entry_of(case).pairs])
+def test_a_few_steps_lower_the_objective_of_the_authors_too(case):
+    losses = learn(case, own_objective(case), 0, entry_of(case).lr, steps=8)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("case", ADVERSARIAL)
+def test_a_discriminator_learns_to_tell_real_from_dehazed(case):
+    losses = learn(case, own_objective(case), 1, 1e-4, steps=8)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("case", OWN_OBJECTIVE)
+def test_each_group_of_an_objective_trains_its_own_parameters(case):
+    objective = own_objective(case)
+    groups, batch = objective.groups(), pair(objective.network)
+    grouped = [parameter for group in groups for parameter in group]
+    assert len(groups) == 1 + (case in ADVERSARIAL)
+    assert len(grouped) == len(set(grouped)) and set(grouped) == set(objective.parameters())
+    for number, group in enumerate(groups):
+        objective.zero_grad()
+        loss = objective(number, *batch)
+        loss.backward()
+        assert loss.shape == () and all(parameter.grad.isfinite().all() for parameter in group)
+        if number > 0:  # a discriminator's loss leaves the network alone
+            assert all(parameter.grad is None for parameter in groups[0])
+
+
+@pytest.mark.parametrize("case", ADVERSARIAL)
+def test_an_adversarial_objective_takes_images_of_any_size(case):
+    objective = own_objective(case)
+    hazy, clear = (images[..., 1:] for images in pair(objective.network, side=70))  # 70 x 69
+    for group in range(len(objective.groups())):
+        assert objective(group, hazy, clear).isfinite()
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if hasattr(CATALOGUE[name].builder, "RECIPE")])
+def test_the_recipe_of_the_authors_names_an_objective_exactly_where_the_catalogue_has_one(name):
+    entry = CATALOGUE[name]
+    assert (entry.builder.RECIPE["loss"] == "objective") == (entry.objective is not None)
+    assert entry.pairs or entry.objective

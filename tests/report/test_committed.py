@@ -1,0 +1,149 @@
+"""What is committed under results/ follows from the committed rows, and holds nothing that must not be there."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from dehazelib import paths
+from dehazelib.data.pairs import open_tests
+from dehazelib.deploy import photos as inference
+from dehazelib.evaluation import scores as evaluation
+from dehazelib.experiments.spec import Spec
+from dehazelib.report import model_card, speed, tables, verdict
+from dehazelib.report import pages as report
+from dehazelib.report.rows import METRICS
+from dehazelib.training import runs
+from dehazelib.training.loop import WEIGHTS
+
+RESULTS = paths.ROOT / "results"
+CHARTS = {f"{name}.png" for name in ("teacher_curves", "student_curves", "framework_curves", "gradient_share", "pareto",
+                                     "scores", "gains")}
+PHOTOGRAPHS = {"fig5_test.png", *(f"fig{n}.png" for n in (5, 6, 7, 8, 9))}  # figures that show images of the data set
+ABSOLUTE = re.compile(r"(?:^|[\s\"'=(,])(?:/[\w.-]+){2,}|[A-Z]:\\", re.MULTILINE)
+WITHOUT = "no study is committed under results/: nothing to compare"
+
+
+def committed() -> list:
+    """Returns the files under results/ that git has or would add; without git, all of them."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", "results"]
+    try:
+        done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True)
+    except FileNotFoundError:
+        done = None
+    if done is None or done.returncode:
+        return sorted(file for file in RESULTS.rglob("*") if file.is_file())
+    return [file for line in sorted(done.stdout.splitlines()) if (file := paths.ROOT / line).is_file()]
+
+
+FILES = committed()
+STUDIES = [file.parent for file in FILES if file.name == "scores.csv" and file.parent.parent == RESULTS]
+
+
+@pytest.fixture(params=STUDIES or [pytest.param(None, marks=pytest.mark.skip(WITHOUT))], ids=lambda s: s and s.name)
+def study(request):
+    return request.param
+
+
+def of(study, pattern="*"):
+    return [file for file in FILES if file.is_relative_to(study) and file.match(pattern)]
+
+
+@pytest.fixture
+def rows(study, tmp_path):
+    """A copy of the study's rows, beside them those of the benchmarks, and nothing else."""
+    copy = tmp_path / study.name
+    copy.mkdir()
+    shutil.copytree(RESULTS / "benchmarks", tmp_path / "benchmarks")
+    for file in of(study, "*.csv"):
+        if file.parent == study:
+            shutil.copy(file, copy)
+    return copy
+
+
+def test_tables_and_verdicts_follow_from_the_rows_byte_for_byte(study, rows):
+    tables.write_all(rows)
+    verdict.write(rows)
+    made = {file.name: file.read_bytes() for file in (rows / "tables").iterdir()}
+    kept = {file.name: file.read_bytes() for file in of(study) if file.parent == study / "tables"}
+    assert made.keys() <= kept.keys(), f"not committed: {', '.join(sorted(made.keys() - kept.keys()))}"
+    stale = [name for name, content in made.items() if kept[name] != content]
+    assert not stale, f"{study}/tables: {', '.join(sorted(stale))} not as made from the rows: dehazelib report"
+
+
+@pytest.mark.skipif(not STUDIES, reason=WITHOUT)
+def test_readme_and_results_readme_are_what_report_writes():
+    readme = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    block = report.inside(readme, "claims")
+    shown = [study for study in STUDIES if f"results/{study.name}/" in block]
+    assert len(shown) == 1, "README.md shows no committed study: dehazelib report"
+    assert block == report.block(shown[0]) and report.inside(readme, "speed") == speed.section(RESULTS / "benchmarks")
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == report.overview(shown[0])
+    assert RESULTS / "README.md" in FILES
+    for link in re.findall(r"\]\((results/[^)]*)\)", block):
+        assert any(file.is_relative_to(paths.ROOT / link) for file in FILES), f"README.md links to {link}"
+
+
+def test_charts_are_there_and_real_photographs_are_not(study):
+    figures = {file.name for file in of(study, "*.png")}
+    assert CHARTS <= figures, f"not committed: {', '.join(sorted(CHARTS - figures))}"
+    if not study.name.endswith(("-nyu", "-its")):
+        return
+    images = [file for file in of(study) if file.suffix in (".jpg", ".jpeg", ".webp", ".bmp", ".npy", ".ipynb")]
+    assert not images and not figures & PHOTOGRAPHS, "the data's licences do not let their images be passed on"
+    assert all(file.parent == study / "figures" for file in of(study, "*.png"))
+
+
+def test_committed_runs_are_whole_light_and_hold_the_scores_of_the_study(study):
+    scores = pd.read_csv(study / "scores.csv", dtype={"image": str}, float_precision="round_trip")
+    for name in pd.read_csv(study / "runs.csv").run:
+        one = runs.find(study / "runs", name)
+        have = {file.name for file in of(one.folder)}
+        assert one.spec.id == name and one.done and {"spec.yaml", "provenance.json"} <= have, name
+        assert not [file for file in of(one.folder) if file.suffix in (".pt", ".pth", ".ckpt")
+                    or file.stat().st_size > 1_000_000], f"{name}: pickled or large files"
+        own = scores[scores.run == name]
+        if len(own):  # runs of the search are not scored
+            same = own.merge(one.scores(), on=["test_set", "image", *METRICS])
+            assert len(same) == len(own), f"{name}: scores.csv of the study and of the run differ"
+
+
+def test_no_path_of_the_machine_is_in_a_text(study):
+    for file in of(study):
+        if file.suffix in (".csv", ".md", ".json", ".yaml", ".txt", ".ipynb"):
+            found = ABSOLUTE.search(file.read_text(encoding="utf-8"))
+            assert not found, f"{file} has {found[0]!r}"
+
+
+def shipped_run():
+    with safe_open(inference.SHIPPED, "pt") as file:
+        return file.metadata()["run"]
+
+
+def test_the_shipped_weights_are_those_of_a_committed_run_and_their_card_is_made_from_its_rows():
+    if not inference.SHIPPED.exists():
+        pytest.skip("no weights are shipped")
+    run = shipped_run()
+    (study,) = [study for study in STUDIES if run in set(pd.read_csv(study / "runs.csv").run)]
+    kept, shipped = load_file(study / "runs" / run / WEIGHTS), load_file(inference.SHIPPED)
+    assert kept.keys() == shipped.keys() and all(torch.equal(kept[name], shipped[name]) for name in kept)
+    assert model_card.FILE.read_text(encoding="utf-8") == model_card.card(study)
+    assert inference.SHIPPED.stat().st_size < 500_000
+
+
+def test_the_shipped_weights_score_as_committed():
+    if not inference.SHIPPED.exists() or not os.environ.get("DEHAZE_DATA"):
+        pytest.skip("skipped: no data")
+    kept = pd.concat([pd.read_csv(study / "scores.csv", dtype={"image": str}) for study in STUDIES])
+    kept = kept[kept.run == shipped_run()]
+    pairs = open_tests(os.environ["DEHAZE_DATA"])["sots_indoor"]
+    known = pairs.only([pair for pair in pairs.pairs if pair.name in set(kept.image)])  # the copy scored had not all
+    again = evaluation.scores(inference.load(), Spec(), known.some(3))
+    both = again.merge(kept, on=["test_set", "image"], suffixes=("", "_kept"))
+    assert len(both) == 3 and (both.psnr_rgb - both.psnr_rgb_kept).abs().max() < 0.01

@@ -1,0 +1,323 @@
+"""The training loop: resumption, repetition, several processes, learning."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dehazelib import networks
+from dehazelib.data.images import DataError
+from dehazelib.data.pairs import Data, Pair, Pairs
+from dehazelib.data.stream import Shard
+from dehazelib.distillation.objectives import Objective
+from dehazelib.evaluation.scores import mean_psnr
+from dehazelib.experiments.spec import Spec
+from dehazelib.profiling import memory
+from dehazelib.training import launch
+from dehazelib.training import loop as training
+from dehazelib.training.autotune import Tuning
+from dehazelib.training.loop import CHECKPOINT, LOG, WEIGHTS, Hardware, learning_rate, train
+
+TINY = Spec(network="tiny", steps=6, batch=2, crop=32, validations=2, validation_pairs=1, warmup=1)
+
+
+class Tiny(nn.Module):
+    """Everything that a resumption could forget: batch norm's statistics, dropout, and (below) two optimisers."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2),
+                                  nn.Conv2d(8, 3, 3, padding=1))
+
+    def forward(self, hazy):
+        return hazy + self.body(hazy)
+
+
+class Adversarial(Objective):
+    def __init__(self, network):
+        super().__init__(network)
+        self.critic = nn.Conv2d(3, 1, 3)
+
+    def groups(self):
+        return [list(self.network.parameters()), list(self.critic.parameters())]
+
+    def forward(self, group, inputs, target):
+        output = self.network(inputs)
+        if group == 0:
+            return nn.functional.mse_loss(output, target) - 0.01 * self.critic(output).mean()
+        return (self.critic(output.detach()) - self.critic(target)).mean()
+
+
+@pytest.fixture(autouse=True)
+def tiny_in_the_catalogue(monkeypatch):
+    monkeypatch.setitem(networks.CATALOGUE, "tiny", networks.Entry("tiny", "", "dehazing", Tiny, objective=Adversarial))
+
+
+def tiny_data(scenes: int = 5) -> Data:
+    rng = np.random.default_rng(0)
+    clear = rng.integers(0, 256, (scenes, 40, 48, 3), dtype=np.uint8)
+    depth = rng.random((scenes, 40, 48), dtype=np.float32)
+
+    def pairs(name, fixed):
+        items = [Pair(f"{i}_1", i, airlight=fixed, beta=fixed) for i in range(scenes)]
+        return Pairs(name, items, clear.__getitem__, depth.__getitem__)
+
+    return Data("rooms", "rooms", "0" * 12, pairs("train", 0.0), pairs("validation", 1.0),
+                {"rooms": pairs("rooms", 1.0)})
+
+
+def weights_hash(folder) -> str:
+    return sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def trained(spec, folder, **options):
+    folder.mkdir()
+    train(spec, tiny_data(), folder, **options)
+    return folder
+
+
+@pytest.mark.parametrize("spec", [TINY, TINY.replace(ema=0.9), TINY.replace(clip=0.1, schedule="step", decay_steps=2)])
+def test_the_same_seed_repeats_and_another_differs(tmp_path, spec):
+    one, two = trained(spec, tmp_path / "a"), trained(spec, tmp_path / "b")
+    other = trained(spec.replace(seed=1), tmp_path / "c")
+    assert weights_hash(one) == weights_hash(two) != weights_hash(other)
+
+
+def state_of(spec, tuning=None):
+    fabric = training.Fabric(accelerator="cpu", devices=1)
+    return training._State(spec, fabric, None, None, tuning), fabric
+
+
+def test_the_average_is_that_of_torch():
+    state, fabric = state_of(TINY.replace(ema=0.9))
+    theirs = AveragedModel(state.objective.module.network, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        state.update(fabric, *torch.rand(2, 2, 3, 32, 32, generator=generator))
+        theirs.update_parameters(state.objective.module.network)
+    expected = {key.removeprefix("module."): value for key, value in theirs.state_dict().items() if key != "n_averaged"}
+    assert all(torch.equal(value, expected[key]) for key, value in state.network.state_dict().items())
+    assert not torch.equal(state.network.body[0].weight, state.objective.module.network.body[0].weight)
+
+
+def test_a_compiled_network_is_validated_without_being_compiled_again(monkeypatch):
+    def refuse(*_, **more):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", refuse)
+    state, fabric = state_of(TINY, Tuning(False, "default"))
+    state.step = 1
+    state.validate(tiny_data(), fabric)
+    assert math.isfinite(state.log[0]["validation_psnr_rgb"])
+    with pytest.raises(Exception, match="compiled"):
+        state.network(torch.rand(1, 3, 32, 32))
+
+
+class Killed(Exception):
+    pass
+
+
+def interrupted(spec, folder, monkeypatch, after: int, teacher=None):
+    """Trains until the checkpoint of step `after` is written, stops there as a kill would, then trains again."""
+    folder.mkdir()
+    save = training._State.save
+
+    def save_and_die(state, where):
+        save(state, where)
+        if state.step >= after:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._State, "save", save_and_die)
+        with pytest.raises(Killed):
+            train(spec, tiny_data(), folder, teacher, Hardware(checkpoint_seconds=0))
+    assert (folder / CHECKPOINT).exists() and not (folder / WEIGHTS).exists()
+    train(spec, tiny_data(), folder, teacher)
+    return folder
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"loss": "objective"}])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, monkeypatch, after, changes):
+    spec = TINY.replace(**changes)
+    whole = trained(spec, tmp_path / "whole")
+    resumed = interrupted(spec, tmp_path / "resumed", monkeypatch, after)
+    assert weights_hash(whole) == weights_hash(resumed)
+    logs = [pd.read_csv(folder / LOG).drop(columns="minutes") for folder in (whole, resumed)]
+    pd.testing.assert_frame_equal(*logs)
+
+
+def test_the_framework_resumes_with_its_adaptive_weight(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    teacher = networks.build("dsc_mc_fsrcnn")
+    spec = TINY.replace(network="student", features="outputs", teacher="t", affinity_share=0.1)
+    whole = trained(spec, tmp_path / "whole", teacher=teacher)
+    resumed = interrupted(spec, tmp_path / "resumed", monkeypatch, 3, teacher)
+    assert weights_hash(whole) == weights_hash(resumed)
+    assert (pd.read_csv(whole / LOG).affinity_share > 0).all()
+
+
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
+    """kill -9 from outside, then the same command."""
+    command = [sys.executable, "-m", "dehazelib", "train", "student", "--set", "student_steps=60", "validation_pairs=1",
+               "test_pairs=1", "student_crop=32", "student_batch=2"]
+    folders = {}
+    for name in ("killed", "alone"):
+        environment = os.environ | {"DEHAZE_RESULTS": str(tmp_path / name), "DEHAZE_CHECKPOINT_SECONDS": "0"}
+        if name == "killed":
+            process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            deadline = time.monotonic() + 120
+            while not list((tmp_path / name).glob(f"smoke/runs/*/{CHECKPOINT}")) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert not list((tmp_path / name).glob(f"smoke/runs/*/{WEIGHTS}")), "it had finished before it was killed"
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        (folders[name],) = (tmp_path / name).glob("smoke/runs/student-*")
+    assert weights_hash(folders["killed"]) == weights_hash(folders["alone"])
+
+
+GUIDED = {"features": "outputs", "distance": "l2_norm", "teacher": "untrained:dsc_mc_fsrcnn"}
+
+
+@pytest.mark.parametrize("changes", [{**GUIDED, "affinity_weight": 50.0}, {**GUIDED, "affinity_share": 0.5}],
+                         ids=["fixed weight", "adaptive weight"])
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, changes):
+    """Lightning Fabric with DDP on two CPU processes: each takes half of every batch; the norm is of the whole one."""
+    spec = TINY.replace(network="student", batch=4, steps=4, **changes)
+    for name, devices in (("one", 1), ("two", 2)):
+        (tmp_path / name / spec.id).mkdir(parents=True)
+        launch.launch(tmp_path / name, spec, "rooms", Hardware("cpu", devices))
+    one, two = (tmp_path / name / spec.id for name in ("one", "two"))
+    logs = [pd.read_csv(folder / LOG).drop(columns="minutes") for folder in (one, two)]
+    assert logs[0].affinity_share.min() > 0.2
+    pd.testing.assert_frame_equal(*logs, rtol=1e-4)
+    a, b = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
+    assert all(torch.allclose(a[k], b[k], atol=1e-4) for k in a)
+    assert json.loads((two / "provenance.json").read_text())["run"] == spec.id
+
+
+TWO_GROUPS = """
+import sys
+from pathlib import Path
+from test_loop import ADVERSARIAL_AOD, SPLIT, tiny_data
+from dehazelib import networks
+from dehazelib.training.loop import Hardware, train
+
+networks.CATALOGUE["tiny"] = ADVERSARIAL_AOD
+train(SPLIT, tiny_data(), Path(sys.argv[1]), hardware=Hardware("cpu", 2))
+"""
+ADVERSARIAL_AOD = networks.Entry("tiny", "", "dehazing", networks.AODNet, objective=Adversarial)
+SPLIT = TINY.replace(loss="objective", batch=4, steps=4)
+
+
+def test_two_processes_train_two_groups_each_of_which_leaves_parameters_without_gradient(tmp_path, monkeypatch):
+    """Fabric starts the second process by running the script again."""
+    monkeypatch.setitem(networks.CATALOGUE, "tiny", ADVERSARIAL_AOD)
+    one, two, script = trained(SPLIT, tmp_path / "one"), tmp_path / "two", tmp_path / "script.py"
+    script.write_text(TWO_GROUPS)
+    two.mkdir()
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run([sys.executable, script, two], env=os.environ | {"PYTHONPATH": path}, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    a, b = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
+    assert all(torch.allclose(a[k], b[k], atol=1e-4) for k in a)
+
+
+@pytest.mark.skipif(not memory.RESET.exists(), reason="this system does not tell")
+def test_the_peak_memory_is_that_of_the_run_and_not_of_what_ran_before(tmp_path):
+    torch.ones(600_000_000, dtype=torch.uint8)  # freed at once
+    before = memory.peak_mb()
+    (tmp_path / "run").mkdir()
+    peak = train(TINY, tiny_data(), tmp_path / "run")["peak_memory_mb"]
+    assert 50 < peak < before - 300
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_accelerator_names_the_device_of_scoring(monkeypatch, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    devices = {name: Hardware(name).device.type for name in ("auto", "cpu", "cuda", "mps")}
+    assert devices == {"auto": "cuda" if gpu else "cpu", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}
+
+
+def test_weights_can_be_read_by_whom_the_umask_lets_read_new_files(tmp_path):
+    folder = trained(TINY, tmp_path / "run")
+    assert (folder / WEIGHTS).stat().st_mode == (folder / LOG).stat().st_mode
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"")
+    with pytest.raises(DataError, match="checkpoint.safetensors: damaged .* remove it to train the run from the start"):
+        train(TINY, tiny_data(), tmp_path / "run")
+
+
+def test_an_unlike_number_in_a_clipped_gradient_is_told_as_divergence(tmp_path):
+    spec = TINY.replace(lr=1e30, steps=6, validations=2, clip=1.0)
+    with pytest.raises(FloatingPointError, match="lower lr or set clip"):
+        trained(spec, tmp_path / "run")
+
+
+@pytest.mark.parametrize("given, seconds", [(None, 30), ("", 30), ("0", 0), ("2.5", 2.5)])
+def test_the_time_between_checkpoints_is_the_variable_s(monkeypatch, given, seconds):
+    monkeypatch.delenv("DEHAZE_CHECKPOINT_SECONDS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
+    assert Hardware().checkpoint_seconds == seconds
+
+
+@pytest.mark.parametrize("given", ["abc", "-1", "nan"])
+def test_a_wrong_time_between_checkpoints_is_named(monkeypatch, given):
+    monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
+    with pytest.raises(ValueError, match=f"DEHAZE_CHECKPOINT_SECONDS is '{given}': give a number of seconds"):
+        Hardware()
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path):
+    folder = trained(TINY.replace(steps=60, validations=6, lr=1e-2), tmp_path / "run")
+    log = pd.read_csv(folder / LOG)
+    assert log.loss.iloc[-1] < 0.8 * log.loss.iloc[0]
+    network = networks.build("tiny")
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    kept = mean_psnr(network, TINY, tiny_data().validation.some(1))
+    assert kept == pytest.approx(log.validation_psnr_rgb.max(), abs=1e-4)
+
+
+def test_a_validation_that_is_no_number_stops_the_run_rather_than_leave_it_without_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "mean_psnr", lambda *_: math.nan)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FloatingPointError, match="the validation nan dB at step"):
+        train(TINY, tiny_data(), tmp_path / "run")
+    assert not (tmp_path / "run" / WEIGHTS).exists()
+
+
+def test_a_loss_that_is_not_finite_stops_with_one_line(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FloatingPointError, match="the loss is (nan|inf)"):
+        train(TINY.replace(network="student", lr=1e30, warmup=0, schedule="constant"), tiny_data(), tmp_path / "run")
+
+
+def test_learning_rates_of_the_recipes():
+    paper = Spec(lr=1e-5, schedule="step", decay=0.98, decay_steps=10, steps=30)
+    assert [learning_rate(paper, k) for k in (0, 9, 10, 29)] == pytest.approx([1e-5, 1e-5, 0.98e-5, 0.98**2 * 1e-5])
+    cosine = Spec(lr=1.0, schedule="cosine", warmup=4, steps=24)
+    assert [learning_rate(cosine, k) for k in (0, 3, 4, 14)] == pytest.approx([0.25, 1.0, 1.0, 0.5])
+
+
+def test_a_batch_that_cannot_be_split_is_refused():
+    with pytest.raises(ValueError, match="cannot be split evenly over 2 processes"):
+        Shard(TINY.replace(batch=3), 0, 0, 2)
