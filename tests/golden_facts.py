@@ -21,14 +21,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dehazelib import cli, compute, networks, paths, profiles, study, tables, verdict
-from dehazelib.data import nyu, rooms
+from dehazelib import cli, networks, paths
+from dehazelib.data import nyu
 from dehazelib.data.pairs import Pair, Pairs
+from dehazelib.data.rooms import scenes as rooms
 from dehazelib.data.stream import Stream
-from dehazelib.inference import load
-from dehazelib.measured import Measured
-from dehazelib.spec import Spec, read
-from dehazelib.training import learning_rate
+from dehazelib.deploy.photos import load
+from dehazelib.evaluation import cost
+from dehazelib.experiments import plan
+from dehazelib.experiments import settings as profiles
+from dehazelib.experiments.spec import Spec, read
+from dehazelib.report import tables, verdict
+from dehazelib.report.rows import Measured
+from dehazelib.training.loop import learning_rate
 
 GOLDEN = Path(__file__).parent / "golden"
 STUDY = paths.ROOT / "results" / "cpu-nyu"
@@ -43,16 +48,16 @@ def runs() -> dict:
     """Returns profile/stage -> ids of its runs, and profile/every -> number and hash of all of them, in order."""
     result = {}
     for name, settings in _settings().items():
-        for stage, make in study.STAGES.items():
+        for stage, make in plan.STAGES.items():
             result[f"{name}/{stage}"] = [spec.id for spec in make(settings)]
-        every = [spec.id for spec in study.every(settings)]
+        every = [spec.id for spec in plan.every(settings)]
         result[f"{name}/every"] = [len(every), _hash(every)]
     return result
 
 
 def specifications() -> dict:
     """Returns id -> hash of the specification's YAML text, for every run of the profiles; and all default options."""
-    texts = {spec.id: _hash([spec.text()]) for settings in _settings().values() for spec in study.every(settings)}
+    texts = {spec.id: _hash([spec.text()]) for settings in _settings().values() for spec in plan.every(settings)}
     return {"defaults": dataclasses.asdict(Spec())} | texts
 
 
@@ -148,11 +153,11 @@ def weights() -> dict:
 def costs() -> dict:
     """Returns parameters and both counts of GFLOPs, as in Table 9."""
     teacher = networks.build("dsc_mc_fsrcnn").to("meta").eval()
-    image = torch.rand(1, 3, *compute.SIZE, device="meta")
-    return {"student": compute.counts("student"), "full_framework": compute.training_graph_counts(),
-            "dsc_mc_fsrcnn": compute.counts("dsc_mc_fsrcnn"),
-            "dsc_mc_fsrcnn, whole image": {"gflops_profiler": compute.profiler_gflops(teacher, image),
-                                           "gflops": compute.true_gflops(teacher, image)}}
+    image = torch.rand(1, 3, *cost.SIZE, device="meta")
+    return {"student": cost.counts("student"), "full_framework": cost.training_graph_counts(),
+            "dsc_mc_fsrcnn": cost.counts("dsc_mc_fsrcnn"),
+            "dsc_mc_fsrcnn, whole image": {"gflops_profiler": cost.profiler_gflops(teacher, image),
+                                           "gflops": cost.true_gflops(teacher, image)}}
 
 
 def shipped_student() -> dict:
