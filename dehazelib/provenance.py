@@ -1,21 +1,54 @@
-"""Where a number comes from: commit, hardware, versions."""
+"""Where a number comes from: machine, commit, versions."""
 
 import functools
+import math
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from dehazelib import paths
 
 PACKAGES = ("torch", "lightning", "numpy", "scipy", "pandas", "scikit-image", "pillow", "matplotlib", "seaborn")
 
 
+@dataclass(frozen=True, order=True)
+class Machine:
+    """What something was measured on. gpu: its name, or empty if only the processor was used. threads: 0 if unknown."""
+
+    processor: str
+    threads: int
+    gpu: str = ""
+
+    @classmethod
+    def of(cls, row: Any) -> "Machine":
+        """Returns the machine of a row of any CSV file here: a mapping, a pandas Series or a named tuple.
+
+        The GPU stands in the column `gpu`, or in compute.csv in the column `device`, which is "cpu" without one. What a
+        row does not tell stays empty.
+        """
+        cells = row._asdict() if hasattr(row, "_asdict") else row
+        device = _cell(cells, "device", "")
+        gpu = _cell(cells, "gpu", "" if device in ("cpu", "cuda") else device)
+        return cls(_cell(cells, "processor", ""), int(_cell(cells, "threads", 0)), gpu)
+
+    def __str__(self) -> str:
+        if self.gpu:
+            return self.gpu
+        processor = self.processor or "CPU"
+        if not self.threads:
+            return processor
+        return f"{processor}, {self.threads} thread" if self.threads == 1 else f"{processor}, {self.threads} threads"
+
+
 @functools.cache
 def environment() -> dict:
     """Returns commit (with "+changes" if the tree differs from it), hardware and package versions, as plain values."""
-    import torch  # here: reading what was measured needs none
+    import torch  # here: reading a row needs none
 
     return {
         "commit": _commit(),
@@ -50,3 +83,9 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _cell(row: Mapping, name: str, default: Any) -> Any:
+    value = row.get(name, default)
+    absent = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    return default if absent else value

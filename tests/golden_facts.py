@@ -32,7 +32,7 @@ from dehazelib.experiments import plan
 from dehazelib.experiments import settings as profiles
 from dehazelib.experiments.spec import Spec, read
 from dehazelib.report import tables, verdict
-from dehazelib.report.rows import Measured
+from dehazelib.report.rows import Rows
 from dehazelib.training.loop import learning_rate
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -205,8 +205,8 @@ def table_numbers() -> dict:
 
 
 @functools.cache
-def _measured() -> Measured:
-    return Measured(STUDY)
+def _measured() -> Rows:
+    return Rows(STUDY)
 
 
 # -------------------------------------------------------------------------------------------------- the command line

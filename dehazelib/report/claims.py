@@ -5,7 +5,6 @@ called claims_ hold them. Every rule takes the measurement and the claim and ans
 docstring is what readers see; that of a rule which never decides begins with "none" and says why.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -13,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from dehazelib import paths
-from dehazelib.report.rows import READINGS, Measured, published
+from dehazelib.report.rows import READINGS, Rows, published, published_images
 
 VERDICTS = ("reproduced", "not reproduced",
             "undecided",  # measured by a rule that could tell, but the interval cannot
@@ -197,7 +194,7 @@ def last_digit(printed: str) -> float:
 # ----------------------------------------------------------------------------------------------- finding the rows
 
 
-def seeds_rule(study: Measured, labels: Iterable[str], rule: Callable) -> Callable:
+def seeds_rule(study: Rows, labels: Iterable[str], rule: Callable) -> Callable:
     """Returns `rule`, or the reason why a comparison of these labels decides nothing: one seed, unlike budgets, or
     networks that a short training by unlike recipes cannot rank."""
     labels = list(labels)
@@ -210,34 +207,23 @@ def seeds_rule(study: Measured, labels: Iterable[str], rule: Callable) -> Callab
     return one_seed if min(study.summary(label)["seeds"] for label in labels) < 2 else rule
 
 
-@functools.cache
-def published_images(task: str) -> int:
-    """Returns how many images, with repetitions, a run of the published recipe is trained on (profile "paper").
-
-    task: dehazing or super_resolution.
-    """
-    recipe = yaml.safe_load((paths.PROFILES / "paper.yaml").read_text())
-    role = {"dehazing": "student", "super_resolution": "teacher"}[task]
-    return recipe[f"{role}_steps"] * recipe[f"{role}_batch"]
-
-
-def fewer_than_published(study: Measured, label: str) -> bool:
+def fewer_than_published(study: Rows, label: str) -> bool:
     """Returns whether a label's runs were trained on fewer images than the paper's; False for what is not trained."""
     return study.training_images(label) < published_images(_task(study, label))
 
 
-def falls_short(study: Measured, label: str, gap: float, unit: str) -> bool:
+def falls_short(study: Rows, label: str, gap: float, unit: str) -> bool:
     """Returns whether a label's score less the printed one, `gap`, is below -CLOSE after training on fewer images."""
     return fewer_than_published(study, label) and gap < -CLOSE[unit]
 
 
-def need(study: Measured, *labels: str) -> None:
+def need(study: Rows, *labels: str) -> None:
     """Raises NotTested naming the labels without rows on the reported test set."""
     if absent := [label for label in labels if not study.has(label)]:
         raise NotTested(f"not run: scores.csv has no rows of {', '.join(absent)}")
 
 
-def reading(study: Measured, *suffixes: str) -> list[str]:
+def reading(study: Rows, *suffixes: str) -> list[str]:
     """Returns the readings of the paper that have rows of every framework-<reading><suffix>, as_released first."""
     present = [name for name in READINGS if all(study.has(f"framework-{name}{suffix}") for suffix in suffixes)]
     if not present:
@@ -246,7 +232,7 @@ def reading(study: Measured, *suffixes: str) -> list[str]:
     return present
 
 
-def compute_row(study: Measured, name: str, form: str = "deployed", device: str = "",
+def compute_row(study: Rows, name: str, form: str = "deployed", device: str = "",
                 needs: str = "parameters") -> pd.Series:
     """Returns the compute.csv row of a network in a form that has a number in the column `needs`, on `device` or,
     without one, on a GPU before a CPU. Raises NotTested if there is none."""
@@ -258,7 +244,7 @@ def compute_row(study: Measured, name: str, form: str = "deployed", device: str 
     return rows.iloc[np.argsort(rows.device.str.lower().str.startswith("cpu"), kind="stable")].iloc[0]
 
 
-def parameters(study: Measured, key: str) -> tuple[float, str]:
+def parameters(study: Rows, key: str) -> tuple[float, str]:
     """Returns a network's parameters, as deployed, and where they stand."""
     try:
         row = compute_row(study, key)
@@ -270,7 +256,7 @@ def parameters(study: Measured, key: str) -> tuple[float, str]:
         return float(counts[0]), f"runs.csv: network={key}"
 
 
-def training_graph_parameters(study: Measured) -> tuple[float, str]:
+def training_graph_parameters(study: Rows) -> tuple[float, str]:
     """Returns the parameters of student plus teacher, and where they stand."""
     try:
         return float(compute_row(study, "full_framework", "training_graph").parameters), \
@@ -287,17 +273,17 @@ def training_graph_parameters(study: Measured) -> tuple[float, str]:
 # ------------------------------------------------------------------------------------------------------- wording
 
 
-def scored(study: Measured, *labels: str) -> str:
+def scored(study: Rows, *labels: str) -> str:
     """Returns the source of a comparison of scores."""
     return f"scores.csv: label={', '.join(labels)}; test_set={study.main}"
 
 
-def budget(study: Measured, *labels: str) -> str:
+def budget(study: Rows, *labels: str) -> str:
     """Returns what scores of these labels rest on: test set, images, seeds, and steps from runs.csv."""
     return f"{tested_on(study, *labels)}; {training(study, *labels)}"
 
 
-def tested_on(study: Measured, *labels: str) -> str:
+def tested_on(study: Rows, *labels: str) -> str:
     """Returns the test set, how many of its images, and how many seeds scores of these labels rest on."""
     summaries = [study.summary(label) for label in labels]
     counts = sorted({one["images"] for one in summaries})
@@ -311,7 +297,7 @@ def tested_on(study: Measured, *labels: str) -> str:
     return f"{text}, {' and '.join(map(str, seeds))} seed{'s' * (seeds != [1])}"
 
 
-def training(study: Measured, *labels: str) -> str:
+def training(study: Rows, *labels: str) -> str:
     """Returns the budget that scores of these labels hold at, from runs.csv: steps and batch of what was trained.
 
     It begins with "at", by which report.py knows it.
@@ -330,6 +316,6 @@ def signed(value: float, low: float, high: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}{limits}"
 
 
-def _task(study: Measured, label: str) -> str:
-    rows = study.rows(label)
+def _task(study: Rows, label: str) -> str:
+    rows = study.of(label)
     return rows.task.iloc[0] if "task" in rows and len(rows) else "dehazing"

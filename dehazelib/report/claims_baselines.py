@@ -30,7 +30,7 @@ from dehazelib.report.claims import (
 )
 from dehazelib.report.claims_printed import printed_before
 from dehazelib.report.claims_scores import PSNR, SSIM, absolute, difference, with_note
-from dehazelib.report.rows import Measured, published
+from dehazelib.report.rows import Rows, published
 from dehazelib.report.statistics import mean_interval
 
 LIGHTWEIGHT = 0.1  # million parameters
@@ -39,7 +39,7 @@ AS_PUBLISHED = {"zid": "zid_oracle"}  # network -> label of the runs scored as i
 OURS = ("student", "full_framework")
 
 
-def baselines_retrained(study: Measured, claim: pd.Series) -> Measurement:
+def baselines_retrained(study: Rows, claim: pd.Series) -> Measurement:
     table = published("table5").replace({"key": AS_PUBLISHED})
     table = table[~table.key.isin(OURS)]
     run = table[table.key.map(study.has)]
@@ -66,13 +66,13 @@ def _printed_before() -> str:
             f"{table.alike.sum()} have the same ones here{f' ({same})' if same else ''}")
 
 
-def reconstructed(study: Measured, claim: pd.Series, label: str) -> Measurement:
+def reconstructed(study: Rows, claim: pd.Series, label: str) -> Measurement:
     """A score that decides nothing, near the printed one or not: ours is not the authors' network."""
     return dataclasses.replace(absolute(study, claim, label), rule=undecidable(
         "the network has no public source: ours is a reconstruction from its parameter count"))
 
 
-def zero_shot(study: Measured, claim: pd.Series) -> Measurement:
+def zero_shot(study: Rows, claim: pd.Series) -> Measurement:
     """ZID's score. It is fitted to each image, so no budget of training excuses a low one; but its authors stop each
     image at the step that its ground truth likes best, so only such a score, zid_oracle, can fall short of theirs."""
     oracle = study.has("zid_oracle")
@@ -80,7 +80,7 @@ def zero_shot(study: Measured, claim: pd.Series) -> Measurement:
     need(study, label)
     if study.main != "sots_indoor":
         raise NotTested(f"embedded {study.main}, not SOTS, so printed and measured PSNR cannot be compared")
-    rows, steps = study.rows(label), study.of_runs(label, "steps")
+    rows, steps = study.of(label), study.of_runs(label, "steps")
     value, low, high = mean_interval(_by_scene(rows))
     least, most = (float(claim.value) + sign * CLOSE["dB"] for sign in (-1, 1))
     holds = False if high < least or low > most else True if least <= low and high <= most else None
@@ -94,7 +94,7 @@ def zero_shot(study: Measured, claim: pd.Series) -> Measurement:
     why = f"{tested_on(study, label)}; fitted to each image in {steps:.0f} steps, without training"
     beside = {"student": "the student alone", "zid": "ZID's last step, which needs no ground truth,"}
     told = [f"{name} scores {part.psnr_rgb.mean():.2f}" for other, name in beside.items()
-            if other != label and len(part := study.rows(other)[study.rows(other).image.isin(rows.image)])]
+            if other != label and len(part := study.of(other)[study.of(other).image.isin(rows.image)])]
     return with_note(Measurement(value, scored(study, label), why, rule, low, high),
                      [f"on the same pairs {' and '.join(told)}"] * bool(told))
 
@@ -104,7 +104,7 @@ def _by_scene(rows: pd.DataFrame) -> pd.Series:
     return rows.groupby(rows.image.str.partition("_")[0])[PSNR].mean()
 
 
-def baseline_ssim(study: Measured, claim: pd.Series) -> Measurement:
+def baseline_ssim(study: Rows, claim: pd.Series) -> Measurement:
     """A network above its printed SSIM contradicts it; one below after fewer images says nothing."""
     table = published("table5").replace({"key": AS_PUBLISHED}).set_index("key").drop([*OURS, *RECONSTRUCTED])
     run = table[table.index.map(study.has)]
@@ -136,16 +136,16 @@ def _by(models: pd.Series, gaps: pd.Series, rows: pd.Series) -> str:
     return ", ".join(f"{models[key]} {gaps[key]:+.3f}" for key in gaps.index[rows]) or "none"
 
 
-def gcanet_over_student(study: Measured, claim: pd.Series, metric: str = PSNR) -> Measurement:
+def gcanet_over_student(study: Rows, claim: pd.Series, metric: str = PSNR) -> Measurement:
     return difference(study, claim, "gcanet", _student(study), metric)
 
 
-def _student(study: Measured) -> str:
+def _student(study: Rows) -> str:
     """Returns the label of the student that is compared with other networks: at their budget, where that was run."""
     return "student-equal_budget" if study.has("student-equal_budget") else "student"
 
 
-def student_over_lightweight(study: Measured, claim: pd.Series) -> Measurement:
+def student_over_lightweight(study: Rows, claim: pd.Series) -> Measurement:
     table, student = published("table5"), _student(study)
     light = table.key[(table.parameters_millions < LIGHTWEIGHT) & ~table.key.isin(OURS)]
     need(study, student, "famed_net")

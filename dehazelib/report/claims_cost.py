@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from dehazelib.profiling import timing
+from dehazelib.provenance import Machine
 from dehazelib.report.claims import (
     PAPER_GPU,
     Measurement,
@@ -25,7 +26,7 @@ from dehazelib.report.claims import (
     without_limits,
 )
 from dehazelib.report.claims_size import SIZE
-from dehazelib.report.rows import Measured, published
+from dehazelib.report.rows import Rows, published
 from dehazelib.report.statistics import mean_interval
 
 FIXED_BUDGET = 2.0  # largest over smallest, above which a budget is not "fixed"
@@ -38,7 +39,7 @@ SCENES = 50  # of each half of SOTS, as the paper has it
 # ------------------------------------------------------------------------------------------------------ computing
 
 
-def framework_compute(study: Measured, claim: pd.Series, column: str, rule) -> Measurement:
+def framework_compute(study: Rows, claim: pd.Series, column: str, rule) -> Measurement:
     """A column of the training graph's row, with the deployed student's beside it."""
     whole = compute_row(study, "full_framework", "training_graph", needs=column)
     why = f"training graph (student, teacher and module) {whole[column]:.6g} {claim.unit}"
@@ -51,7 +52,7 @@ def framework_compute(study: Measured, claim: pd.Series, column: str, rule) -> M
     return Measurement(float(whole[column]), _source(whole), why, rule)
 
 
-def framework_size(study: Measured, claim: pd.Series) -> Measurement:
+def framework_size(study: Rows, claim: pd.Series) -> Measurement:
     """As torch.save writes it, and how much of that are the numbers themselves."""
     m = framework_compute(study, claim, "size_torch_mb", near)
     row = compute_row(study, "full_framework", "training_graph", needs="size_mb")
@@ -61,7 +62,7 @@ def framework_size(study: Measured, claim: pd.Series) -> Measurement:
     return dataclasses.replace(m, why=why)
 
 
-def framework_latency(study: Measured, claim: pd.Series) -> Measurement:
+def framework_latency(study: Rows, claim: pd.Series) -> Measurement:
     m = framework_compute(study, claim, "latency_ms", undecided)
     row = compute_row(study, "full_framework", "training_graph", needs="latency_ms")
     low, high, device = float(row.latency_ms_low), float(row.latency_ms_high), _device(row)
@@ -72,7 +73,7 @@ def framework_latency(study: Measured, claim: pd.Series) -> Measurement:
     return Measurement(m.value, m.source, f"{m.why}; on {device}", rule, low, high)
 
 
-def decoupled(study: Measured, claim: pd.Series) -> Measurement:
+def decoupled(study: Rows, claim: pd.Series) -> Measurement:
     whole = compute_row(study, "full_framework", "training_graph", needs="gflops_profiler")
     deployed = compute_row(study, "student", device=whole.device, needs="gflops_profiler")
     share = deployed.gflops_profiler / whole.gflops_profiler
@@ -83,7 +84,7 @@ def decoupled(study: Measured, claim: pd.Series) -> Measurement:
         share < 1 and deployed.parameters < whole.parameters, "the student alone needs fewer GFLOPs and parameters"))
 
 
-def training_overhead(study: Measured, claim: pd.Series) -> Measurement:
+def training_overhead(study: Rows, claim: pd.Series) -> Measurement:
     """A step with the module over one without, timed in turns. Decided on a GPU; `why` lists all machines."""
     file = study.folder.parent / "benchmarks" / "training.csv"
     if not file.exists():
@@ -114,7 +115,7 @@ def _step_over_student(rows: pd.DataFrame) -> tuple[tuple[float, float, float], 
     ours, first = mean_interval(ratios[WITH + way].dropna()), rows.iloc[0]
     why = (f"a training step takes {_times(*ours)} times the student's alone, both {way}, {len(times)} repeats in "
            f"turns, {first.batch} images of {first.height}x{first.width}, on "
-           f"{timing.machine_name(*first[timing.MACHINE])}")
+           f"{Machine.of(first)}")
     if RELEASED in ratios:
         released = mean_interval(ratios[RELEASED].dropna())
         why += ("; the released step, made again with its N x N matrices and freed memory given back, "
@@ -126,7 +127,7 @@ def _times(value: float, low: float, high: float) -> str:
     return f"{value:.2f}" + ("" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]")
 
 
-def baseline_gflops(study: Measured, claim: pd.Series) -> Measurement:
+def baseline_gflops(study: Rows, claim: pd.Series) -> Measurement:
     table = published("table9", text=True)  # the printed digits decide
     table = table[table.key != "full_framework"]
     off, absent, sources = {}, [], []
@@ -150,7 +151,7 @@ def baseline_gflops(study: Measured, claim: pd.Series) -> Measurement:
     return Measurement(max(gap for gap, _ in off.values()), f"compute.csv: name={', '.join(sources)}", why, rule)
 
 
-def budget_spread(study: Measured, claim: pd.Series) -> Measurement:
+def budget_spread(study: Rows, claim: pd.Series) -> Measurement:
     keys = set(published("table5").key) - {"full_framework"}
     rows = study.compute[study.compute.name.isin(keys) & (study.compute.form == "deployed")].drop_duplicates("name")
     rows = rows[rows.gflops > 0]
@@ -164,7 +165,7 @@ def budget_spread(study: Measured, claim: pd.Series) -> Measurement:
         ratio["gflops"] <= FIXED_BUDGET, f"largest at most {FIXED_BUDGET:g} times the smallest"))
 
 
-def separable_compute(study: Measured, claim: pd.Series) -> Measurement:
+def separable_compute(study: Rows, claim: pd.Series) -> Measurement:
     plain, separable = (compute_row(study, name, needs="gflops") for name in ("mc_fsrcnn", "dsc_mc_fsrcnn"))
     saved = {column: 100 * (1 - separable[column] / plain[column]) for column in ("gflops", "gflops_profiler")}
     why = (f"{plain.gflops:.3f} -> {separable.gflops:.3f} true GFLOPs, saved in %; in the paper's convention, without "
@@ -174,7 +175,7 @@ def separable_compute(study: Measured, claim: pd.Series) -> Measurement:
         min(saved.values()) > 0, "fewer GFLOPs in both conventions; the paper gives no number"))
 
 
-def separable_latency(study: Measured, claim: pd.Series) -> Measurement:
+def separable_latency(study: Rows, claim: pd.Series) -> Measurement:
     """Decided on a GPU; `why` gives the CPU's times, too."""
     first, device = _separable_over_plain(study)
     if device.startswith("cpu"):
@@ -185,7 +186,7 @@ def separable_latency(study: Measured, claim: pd.Series) -> Measurement:
         return dataclasses.replace(first, rule=undecided, why=f"{first.why}; not timed on a CPU")
 
 
-def _separable_over_plain(study: Measured, device: str = "") -> tuple[Measurement, str]:
+def _separable_over_plain(study: Rows, device: str = "") -> tuple[Measurement, str]:
     """Returns the ratio of both variants' latencies on a device (default: a GPU before a CPU), and the device."""
     a = compute_row(study, "dsc_mc_fsrcnn", device=device, needs="latency_ms")
     b = compute_row(study, "mc_fsrcnn", device=a.device, needs="latency_ms")
@@ -201,7 +202,7 @@ def _separable_over_plain(study: Measured, device: str = "") -> tuple[Measuremen
 # ----------------------------------------------------------------------------------------------------------- data
 
 
-def training_images(study: Measured, claim: pd.Series) -> Measurement:
+def training_images(study: Rows, claim: pd.Series) -> Measurement:
     """Our training sets leave out validation scenes, so the rows bound the count from below but do not decide it."""
     data = sorted(set(study.runs.data)) if "data" in study.runs else []
     if data != ["its"]:
@@ -215,7 +216,7 @@ def training_images(study: Measured, claim: pd.Series) -> Measurement:
                        "training part only: held-out validation scenes are not in it", undecided)
 
 
-def test_pairs(study: Measured, claim: pd.Series, test_set: str = "sots_indoor") -> Measurement:
+def test_pairs(study: Rows, claim: pd.Series, test_set: str = "sots_indoor") -> Measurement:
     rows = study.scores[study.scores.test_set == test_set]
     rows = rows[rows.task == "dehazing"] if "task" in rows else rows
     if rows.empty:

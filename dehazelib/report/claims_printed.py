@@ -5,7 +5,7 @@ import pandas as pd
 
 from dehazelib.experiments.settings import RECIPES
 from dehazelib.report.claims import ABOUT, Measurement, NotTested, compute_row, decided, last_digit, undecidable
-from dehazelib.report.rows import Measured, published
+from dehazelib.report.rows import Rows, published
 
 OURS = "full_framework"
 RECIPE_STATED = ("lr", "schedule")  # options of training that section 4.3 gives
@@ -29,7 +29,7 @@ def headline_matches() -> pd.DataFrame:
     return others.assign(gain=gain, times=times, gained=gain >= most, sized=sized, larger=~sized & (times > size))
 
 
-def headline_joint(study: Measured, claim: pd.Series) -> Measurement:
+def headline_joint(study: Rows, claim: pd.Series) -> Measurement:
     table = headline_matches()
     both = int((table.gained & table.sized).sum())
     kinds = {"about that many times as large": table.sized,
@@ -46,7 +46,7 @@ def _gains(table: pd.DataFrame) -> str:
     return ", ".join(rows) or "none"
 
 
-def beats_baselines(study: Measured, claim: pd.Series) -> Measurement:
+def beats_baselines(study: Rows, claim: pd.Series) -> Measurement:
     table = published("table5").set_index("key").drop("student")
     above = {metric: table.model[table[metric] > table[metric][OURS]] for metric in ("psnr", "ssim")}
     why = "; ".join(f"rank {1 + len(names)} of {len(table)} by printed {metric.upper()}, after "
@@ -68,7 +68,7 @@ def _alike(row: pd.Series, metric: str) -> bool:
     return abs(float(one) - float(other)) <= max(last_digit(one), last_digit(other)) / 2 + 1e-9
 
 
-def student_tradeoff(study: Measured, claim: pd.Series) -> Measurement:
+def student_tradeoff(study: Rows, claim: pd.Series) -> Measurement:
     table = published("table5").set_index("key")
     student, lighter = table.loc["student"], table[table.parameters_millions < table.parameters_millions["student"]]
     better = {metric: lighter.model[lighter[metric] > student[metric]] for metric in ("psnr", "ssim")}
@@ -79,7 +79,7 @@ def student_tradeoff(study: Measured, claim: pd.Series) -> Measurement:
         not names, "no network of Table 5 that is smaller has a higher printed PSNR or SSIM"))
 
 
-def separable_tradeoff(study: Measured, claim: pd.Series) -> Measurement:
+def separable_tradeoff(study: Rows, claim: pd.Series) -> Measurement:
     better = []
     for height, tables in ((460, (1, 3)), (920, (2, 4))):
         rows = pd.concat(published(f"table{number}") for number in tables).set_index("key")
@@ -91,7 +91,7 @@ def separable_tradeoff(study: Measured, claim: pd.Series) -> Measurement:
         not better, "no network of Tables 1 to 4 that is smaller has a higher printed PSNR at the same target"))
 
 
-def cheap_inference(study: Measured, claim: pd.Series) -> Measurement:
+def cheap_inference(study: Rows, claim: pd.Series) -> Measurement:
     """The rank by printed times; `why` ranks what was measured, too."""
     times = published("table9").set_index("key").inference_ms
     ours, others = times[OURS], times.drop(OURS)
@@ -100,7 +100,7 @@ def cheap_inference(study: Measured, claim: pd.Series) -> Measurement:
         "the paper does not say below which time inference is cheap"))
 
 
-def _measured_ranks(study: Measured, others: pd.Series) -> str:
+def _measured_ranks(study: Rows, others: pd.Series) -> str:
     """Returns how the student, which alone is deployed, and the training graph rank by measured time, if they were."""
     try:
         student = compute_row(study, "student", needs="latency_ms")
@@ -117,7 +117,7 @@ def _measured_ranks(study: Measured, others: pd.Series) -> str:
 # ------------------------------------------------------------------------------------------- the recipe and the network
 
 
-def recipe_as_stated(study: Measured, claim: pd.Series) -> Measurement:
+def recipe_as_stated(study: Rows, claim: pd.Series) -> Measurement:
     stated, released = (RECIPES[name] for name in ("paper", "released"))
     apart = [option for option in RECIPE_STATED if stated[option] != released[option]]
     why = (f"by construction: the text has {_options(stated)} of x {stated['decay']} every {stated['decay_epochs']} "
@@ -131,7 +131,7 @@ def _options(recipe: dict) -> str:
     return ", ".join(f"{option} {recipe[option]}" for option in RECIPE_STATED)
 
 
-def student_resolutions(study: Measured, claim: pd.Series) -> Measurement:
+def student_resolutions(study: Rows, claim: pd.Series) -> Measurement:
     """By construction; tests/test_claims_printed.py holds GROUP_REDUCTIONS against the network."""
     count = len(set(GROUP_REDUCTIONS))
     why = (f"by construction: the feature maps of the student's {len(GROUP_REDUCTIONS)} groups have the image's height "

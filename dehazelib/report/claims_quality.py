@@ -28,7 +28,7 @@ from dehazelib.report.claims import (
 from dehazelib.report.claims_baselines import BASELINES
 from dehazelib.report.claims_scores import PSNR, SSIM, absolute, difference, signed_difference, with_note
 from dehazelib.report.claims_teachers import TEACHERS
-from dehazelib.report.rows import READINGS, Measured, published
+from dehazelib.report.rows import READINGS, Rows, published
 from dehazelib.report.tables_scores import selection
 
 SAME_RUNS = "the claims on this gain in dB, in % of PSNR and in % of SSIM rest on the same runs: one finding, not three"
@@ -37,13 +37,13 @@ SAME_RUNS = "the claims on this gain in dB, in % of PSNR and in % of SSIM rest o
 # ------------------------------------------------------------------------------------------- with and without module
 
 
-def framework_absolute(study: Measured, claim: pd.Series, metric: str = PSNR) -> Measurement:
+def framework_absolute(study: Rows, claim: pd.Series, metric: str = PSNR) -> Measurement:
     readings = reading(study, "")
     first = absolute(study, claim, f"framework-{readings[0]}", metric, at_least)
     return with_note(first, [f"{name}: {study.summary(f'framework-{name}')[metric]:.4f}" for name in readings[1:]])
 
 
-def framework_minus_student(study: Measured, claim: pd.Series, metric: str = PSNR,
+def framework_minus_student(study: Rows, claim: pd.Series, metric: str = PSNR,
                             percent: bool = False) -> Measurement:
     need(study, "student")
     readings = reading(study, "")
@@ -60,7 +60,7 @@ def framework_minus_student(study: Measured, claim: pd.Series, metric: str = PSN
     return dataclasses.replace(first, value=value, low=low, high=high)
 
 
-def _longest_pair(study: Measured, metric: str) -> list[str]:
+def _longest_pair(study: Rows, metric: str) -> list[str]:
     """Returns what the module adds to the longest run, if both were run."""
     alone, guided = LONGEST
     if not (study.has(alone) and study.has(guided)):
@@ -69,7 +69,7 @@ def _longest_pair(study: Measured, metric: str) -> list[str]:
             f"{study.images_seen(alone):,.0f} images each, over {tested_on(study, guided, alone)}"]
 
 
-def within_framework(study: Measured, claim: pd.Series, suffix: str, metric: str = PSNR) -> Measurement:
+def within_framework(study: Rows, claim: pd.Series, suffix: str, metric: str = PSNR) -> Measurement:
     """The full framework minus its variant, in the first reading that has both; `why` lists the other reading."""
     readings = reading(study, "", suffix)
     pairs = [(f"framework-{name}", f"framework-{name}{suffix}") for name in readings]
@@ -82,7 +82,7 @@ def within_framework(study: Measured, claim: pd.Series, suffix: str, metric: str
 # ------------------------------------------------------------------------------------------- single claims
 
 
-def l2_over(study: Measured, claim: pd.Series, distance: str) -> Measurement:
+def l2_over(study: Rows, claim: pd.Series, distance: str) -> Measurement:
     labels = [f"framework-{reading(study, '', f'-{distance}')[0]}{suffix}" for suffix in ("", f"-{distance}")]
     weights = {label: study.of_runs(label, "affinity_weight") for label in labels}
     told = " and ".join(f"{label} {'unrecorded' if math.isnan(w) else f'{w:.3g}'}" for label, w in weights.items())
@@ -93,7 +93,7 @@ def l2_over(study: Measured, claim: pd.Series, distance: str) -> Measurement:
     return with_note(within_framework(study, claim, f"-{distance}"), [note] + softmax * (distance == "kl"))
 
 
-def affinity_on_other_networks(study: Measured, claim: pd.Series) -> Measurement:
+def affinity_on_other_networks(study: Rows, claim: pd.Series) -> Measurement:
     """Every network must gain: the one that decides is one that does not, or else the one nearest to it."""
     keys = [label.removesuffix("-affinity") for label in study.scores.label.unique() if label.endswith("-affinity")]
     if not keys:
@@ -107,7 +107,7 @@ def affinity_on_other_networks(study: Measured, claim: pd.Series) -> Measurement
     return with_note(first, [f"{key} {signed(m.value, m.low, m.high)}" for key, m in gains.items()])
 
 
-def intermediate_over_final(study: Measured, claim: pd.Series) -> Measurement:
+def intermediate_over_final(study: Rows, claim: pd.Series) -> Measurement:
     """With adaptive weights where the study has them: at the printed one the terms are of very unlike strength."""
     printed = ("framework-as_described", "framework-as_released")
     adaptive = tuple(f"{label}-adaptive" for label in printed)
@@ -120,7 +120,7 @@ def intermediate_over_final(study: Measured, claim: pd.Series) -> Measurement:
                               f"{_gradient_share(study, *printed)}"])
 
 
-def teacher_over_bilinear(study: Measured, claim: pd.Series) -> Measurement:
+def teacher_over_bilinear(study: Rows, claim: pd.Series) -> Measurement:
     """The super-resolution teacher less bilinear resizing, both in runs that differ in little else."""
     substitute = "framework-bilinear_teacher"
     others = {"framework-untrained_teacher": ", of random weights and nearly black output,",
@@ -135,13 +135,13 @@ def teacher_over_bilinear(study: Measured, claim: pd.Series) -> Measurement:
     return with_note(difference(study, claim, ours, substitute), notes)
 
 
-def weight_chosen(study: Measured, claim: pd.Series) -> Measurement:
+def weight_chosen(study: Rows, claim: pd.Series) -> Measurement:
     printed = ", ".join(published("table7").key)
     raise NotTested(f"the paper gives no rule that chooses the weight, and reports preset values ({printed}): there is "
                     "nothing to run")
 
 
-def weight_spread(study: Measured, claim: pd.Series) -> Measurement:
+def weight_spread(study: Rows, claim: pd.Series) -> Measurement:
     """Every pair of weights must be that near: the pair that decides is one that is not, or else the furthest apart."""
     labels, weights = _by_weight(study)
     pairs = [(better, worse) for worse, better in itertools.combinations(labels, 2)]
@@ -151,7 +151,7 @@ def weight_spread(study: Measured, claim: pd.Series) -> Measurement:
                               for (a, b), m in zip(pairs, gaps)])
 
 
-def best_weight(study: Measured, claim: pd.Series) -> Measurement:
+def best_weight(study: Rows, claim: pd.Series) -> Measurement:
     order, weights = _by_weight(study)
     base = min(weights, key=weights.get)
     gains = [study.difference(base, label) for label in order if label != base]
@@ -164,14 +164,14 @@ def best_weight(study: Measured, claim: pd.Series) -> Measurement:
     return Measurement(weights[order[-1]], scored(study, *order), why, seeds_rule(study, order, rule))
 
 
-def outdoor_and_real(study: Measured, claim: pd.Series) -> Measurement:
+def outdoor_and_real(study: Rows, claim: pd.Series) -> Measurement:
     outdoor = [name for name in study.test_sets if "outdoor" in name or "real" in name]
     have = ", ".join(study.test_sets) or "none"
     raise NotTested(f"the paper prints indoor scores only; test sets in scores.csv: {have}" + (
         "; no printed number to compare with" if outdoor else ", none of them outdoors or real haze with ground truth"))
 
 
-def split_kept(study: Measured, claim: pd.Series) -> Measurement:
+def split_kept(study: Rows, claim: pd.Series) -> Measurement:
     """What choosing the checkpoint on the test set adds, in the label with most runs that had a choice; their mean,
     without limits, where several labels have as many."""
     rows = selection(study)
@@ -189,7 +189,7 @@ def split_kept(study: Measured, claim: pd.Series) -> Measurement:
     return Measurement(most.difference.mean(), source, why, undecided, low, high)
 
 
-def resolution_kept(study: Measured, claim: pd.Series) -> Measurement:
+def resolution_kept(study: Rows, claim: pd.Series) -> Measurement:
     if study.main != "sots_indoor":
         raise NotTested(f"embedded {study.main}, not RESIDE" if study.main else "not run: scores.csv has no rows")
     raise NotTested("no row shows what the authors did with their files, and here it holds by construction: dehazelib "
@@ -197,28 +197,22 @@ def resolution_kept(study: Measured, claim: pd.Series) -> Measurement:
                     "sizes; the teacher's 920x1240 target, an image resized, is another matter")
 
 
-def _by_weight(study: Measured) -> tuple[list[str], dict[str, float]]:
+def _by_weight(study: Rows) -> tuple[list[str], dict[str, float]]:
     """Returns the labels of Table 7 from worst to best over the seeds that all of them have, and their weights."""
     suffixes = {"": 0.25, "-w0.50": 0.5, "-w0.75": 0.75}
     name = reading(study, *suffixes)[0]
     weights = {f"framework-{name}{suffix}": weight for suffix, weight in suffixes.items()}
-    rows = {label: study.rows(label) for label in weights}
+    rows = {label: study.of(label) for label in weights}
     shared = set.intersection(*(set(part.seed) for part in rows.values()))
     means = {label: part[part.seed.isin(shared) | (not shared)].groupby("seed")[PSNR].mean().mean()
              for label, part in rows.items()}
     return sorted(weights, key=means.get), weights
 
 
-def gradient_share(study: Measured, label: str) -> float:
-    """Returns the affinity term's share of a label's gradient, in percent: the median over its curves, or NaN."""
-    curves = study.curves
-    return 100 * curves.affinity_share[curves.label == label].median() if "affinity_share" in curves else math.nan
-
-
-def _gradient_share(study: Measured, *labels: str) -> str:
+def _gradient_share(study: Rows, *labels: str) -> str:
     parts = []
     for label in labels:
-        share = gradient_share(study, label)
+        share = study.gradient_share(label)
         parts.append(f"{'an unrecorded part' if math.isnan(share) else f'{share:.2g} %'} of the gradient of {label}")
     return f"the affinity term holds {' and '.join(parts)} (medians, curves.csv)"
 

@@ -23,14 +23,14 @@ from dehazelib.report.claims import (
     tested_on,
     training,
 )
-from dehazelib.report.rows import Measured
+from dehazelib.report.rows import Rows
 from dehazelib.report.statistics import equivalence
 
 PSNR, SSIM = "psnr_rgb", "ssim_gauss11_rgb"  # as the authors evaluate both
 LIMITS = {PSNR: ("psnr_low", "psnr_high"), SSIM: ("ssim_low", "ssim_high")}
 
 
-def absolute(study: Measured, claim: pd.Series, label: str, metric: str = PSNR, rule=close) -> Measurement:
+def absolute(study: Rows, claim: pd.Series, label: str, metric: str = PSNR, rule=close) -> Measurement:
     """A label's score. rule: at_least for the paper's own networks, which reach a number; close for the others."""
     need(study, label)
     ours = study.summary(label)
@@ -47,7 +47,7 @@ def absolute(study: Measured, claim: pd.Series, label: str, metric: str = PSNR, 
     return with_note(m, ["higher than printed, though after training on fewer images"] * higher)
 
 
-def difference(study: Measured, claim: pd.Series, a: str, b: str, metric: str = PSNR,
+def difference(study: Rows, claim: pd.Series, a: str, b: str, metric: str = PSNR,
                rule=above_zero) -> Measurement:
     """a minus b; `why` holds every seed's own difference, the size beside the paper's and what else differs."""
     need(study, a, b)
@@ -57,7 +57,7 @@ def difference(study: Measured, claim: pd.Series, a: str, b: str, metric: str = 
         times = value / float(claim.value)
         notes.append(f"{times:.2g} times the printed size" + ", of the same sign" * (times > 0 and low > 0))
     notes.append(training(study, a, b))
-    per_seed = [study.rows(label).groupby("seed")[metric].mean() for label in (a, b)]
+    per_seed = [study.of(label).groupby("seed")[metric].mean() for label in (a, b)]
     if len(shared := per_seed[0].index.intersection(per_seed[1].index)) > 1:
         gaps = ", ".join(f"{per_seed[0][s] - per_seed[1][s]:+.4g}" for s in shared)
         notes.append(f"over the {len(shared)} seeds of both, per seed {gaps}")
@@ -68,7 +68,7 @@ def difference(study: Measured, claim: pd.Series, a: str, b: str, metric: str = 
     return Measurement(value, scored(study, a, b), "; ".join(notes), seeds_rule(study, (a, b), rule), low, high)
 
 
-def signed_difference(study: Measured, a: str, b: str, metric: str = PSNR) -> str:
+def signed_difference(study: Rows, a: str, b: str, metric: str = PSNR) -> str:
     """Returns a minus b as "+0.123 [+0.100, +0.150]"."""
     return signed(*study.difference(a, b, metric), digits=3 if metric == PSNR else 5)
 

@@ -22,7 +22,7 @@ from dehazelib.report.claims import (
     undecidable,
     undecided,
 )
-from dehazelib.report.rows import Measured, published
+from dehazelib.report.rows import Rows, published
 
 FIRST_CHANNELS = 56  # of the first convolution of one colour's branch (networks/fsrcnn.py)
 SEPARABLE = ((56, 12), *4 * ((12, 12),), (12, 56))  # channels in and out of its separable convolutions
@@ -30,12 +30,12 @@ BRANCHES = 3
 PER_COLOUR = FIRST_CHANNELS * (5**2 + 9**2) + 1  # parameters by which a branch reads and writes its colour
 
 
-def counted(study: Measured, claim: pd.Series, key: str, note: str = "") -> Measurement:
+def counted(study: Rows, claim: pd.Series, key: str, note: str = "") -> Measurement:
     count, source = parameters(study, key)
     return Measurement(count, source, f"{count:,.0f} counted" + note, as_printed)
 
 
-def framework_count(study: Measured, claim: pd.Series, beyond_student: bool = False) -> Measurement:
+def framework_count(study: Rows, claim: pd.Series, beyond_student: bool = False) -> Measurement:
     whole, source = training_graph_parameters(study)
     student, student_source = parameters(study, "student")
     value = whole - student if beyond_student else whole
@@ -44,14 +44,14 @@ def framework_count(study: Measured, claim: pd.Series, beyond_student: bool = Fa
     return Measurement(value, f"{source}; {student_source}", why, as_printed)
 
 
-def relu_count(study: Measured, claim: pd.Series) -> Measurement:
+def relu_count(study: Rows, claim: pd.Series) -> Measurement:
     with_slopes, _ = parameters(study, "mc_fsrcnn")
     count, _ = parameters(study, "relu_mc_fsrcnn")
     return counted(study, claim, "relu_mc_fsrcnn", f": ReLU has no slopes, the PReLU network has {with_slopes:,.0f}, "
                    f"{with_slopes - count:,.0f} more; the paper prints one number for both")
 
 
-def batch_norm_count(study: Measured, claim: pd.Series) -> Measurement:
+def batch_norm_count(study: Rows, claim: pd.Series) -> Measurement:
     """Ours, and a placement that gives another count: the paper does not say which one it has."""
     plain, _ = parameters(study, "dsc_mc_fsrcnn")
     count, _ = parameters(study, "dscbn_mc_fsrcnn")
@@ -70,7 +70,7 @@ def normalised_twice() -> int:
     return 3 * 2 * channels
 
 
-def branch_count(study: Measured, claim: pd.Series) -> Measurement:
+def branch_count(study: Rows, claim: pd.Series) -> Measurement:
     """One branch is FSRCNN-2x less what two of its three colours need."""
     whole, source = parameters(study, "mc_fsrcnn")
     single, single_source = parameters(study, "fsrcnn_x2")
@@ -81,7 +81,7 @@ def branch_count(study: Measured, claim: pd.Series) -> Measurement:
         whole == BRANCHES * branch, f"{BRANCHES} times the parameters of one branch"))
 
 
-def baseline_counts(study: Measured, claim: pd.Series) -> Measurement:
+def baseline_counts(study: Rows, claim: pd.Series) -> Measurement:
     """Millions as printed; without the reconstructions, whose count is the printed one by construction."""
     table = published("table5", text=True).set_index("key")  # the printed digits decide
     table = table.drop(["student", "full_framework", *RECONSTRUCTED])
@@ -99,7 +99,7 @@ def baseline_counts(study: Measured, claim: pd.Series) -> Measurement:
         off, table, "every network of Table 5 less than one unit of its last printed digit away"))
 
 
-def baseline_sizes(study: Measured, claim: pd.Series) -> Measurement:
+def baseline_sizes(study: Rows, claim: pd.Series) -> Measurement:
     table = published("table9").set_index("key").drop("full_framework")
     ours = _by_name(study, "size_torch_mb")
     run = table[table.index.isin(ours.index)]
@@ -112,7 +112,7 @@ def baseline_sizes(study: Measured, claim: pd.Series) -> Measurement:
         gaps.abs() > 100 * NEAR, table, f"every file within {100 * NEAR:.0f} % of its printed size"))
 
 
-def _by_name(study: Measured, column: str) -> pd.Series:
+def _by_name(study: Rows, column: str) -> pd.Series:
     """Returns a column of compute.csv by network, in the form measured first, without what was not measured."""
     return study.compute.dropna(subset=column).drop_duplicates("name").set_index("name")[column]
 
@@ -122,18 +122,18 @@ def _of_all(off: pd.Series, table: pd.DataFrame, text: str) -> Callable:
     return decided(False, text) if off.any() else decided(True, text) if len(off) == len(table) else undecided
 
 
-def ffa_count(study: Measured, claim: pd.Series) -> Measurement:
+def ffa_count(study: Rows, claim: pd.Series) -> Measurement:
     rows = study.compute[(study.compute.name == "ffa_net")].drop_duplicates("form")
     forms = ", ".join(f"{row.form} {row.parameters:,.0f}" for row in rows.itertuples())
     return counted(study, claim, "ffa_net", f"; forms measured: {forms}" if len(rows) > 1 else "")
 
 
-def size_ratio(study: Measured, claim: pd.Series, large: str, small: str) -> Measurement:
+def size_ratio(study: Rows, claim: pd.Series, large: str, small: str) -> Measurement:
     (a, source_a), (b, source_b) = parameters(study, large), parameters(study, small)
     return Measurement(a / b, f"{source_a}; {source_b}", f"{a:,.0f} / {b:,.0f} parameters", as_printed)
 
 
-def framework_ratio(study: Measured, claim: pd.Series) -> Measurement:
+def framework_ratio(study: Rows, claim: pd.Series) -> Measurement:
     """FFA-Net over the framework in parameters, beside the ratio of the files (torch.save's, as the paper's) and that
     to the deployed student."""
     (theirs, source_a), (ours, source_b) = parameters(study, "ffa_net"), training_graph_parameters(study)
@@ -149,7 +149,7 @@ def framework_ratio(study: Measured, claim: pd.Series) -> Measurement:
     return Measurement(theirs / ours, f"{source_a}; {source_b}", why, about)
 
 
-def separable_saving(study: Measured, claim: pd.Series) -> Measurement:
+def separable_saving(study: Rows, claim: pd.Series) -> Measurement:
     (full, source_a), (separable, source_b) = parameters(study, "mc_fsrcnn"), parameters(study, "dsc_mc_fsrcnn")
     why = f"{full:,.0f} -> {separable:,.0f} parameters; the paper's percentage comes from its rounded counts"
     return Measurement(100 * (full - separable) / full, f"{source_a}; {source_b}", why,

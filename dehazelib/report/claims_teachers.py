@@ -8,7 +8,7 @@ import pandas as pd
 
 from dehazelib.report.claims import Measurement, above_zero, at_least, at_most, undertrained
 from dehazelib.report.claims_scores import PSNR, absolute, difference, with_note
-from dehazelib.report.rows import Measured
+from dehazelib.report.rows import Rows
 
 FOURFOLD = ("fsrcnn_x4", "srresnet", "drn_s")  # networks that enlarge four times
 TARGETS = {"460": "native", "920": "upsampled"}  # height of the target -> end of the label
@@ -16,7 +16,7 @@ VARIANTS = (("mc_fsrcnn", "fsrcnn_x2", above_zero), ("mc_fsrcnn", "dsc_mc_fsrcnn
             ("mc_fsrcnn", "relu_mc_fsrcnn", above_zero), ("dsc_mc_fsrcnn", "dscbn_mc_fsrcnn", above_zero))
 
 
-def enlarging_difference(study: Measured, claim: pd.Series, a: str, b: str, target: str,
+def enlarging_difference(study: Rows, claim: pd.Series, a: str, b: str, target: str,
                          rule=above_zero) -> Measurement:
     """a minus b, two super-resolution networks; undecided where one of them is below bicubic resizing."""
     first = difference(study, claim, f"{a}-{target}", f"{b}-{target}", rule=rule)
@@ -30,17 +30,17 @@ def enlarging_difference(study: Measured, claim: pd.Series, a: str, b: str, targ
     return dataclasses.replace(first, rule=undertrained)
 
 
-def _below_bicubic(study: Measured, network: str, target: str) -> bool:
+def _below_bicubic(study: Rows, network: str, target: str) -> bool:
     """Returns whether a network scores below bicubic resizing by its own factor, on the images that both have; False
     where that control was not run."""
     bicubic = "bicubic_x4" if network in FOURFOLD else "bicubic"
-    control = study.rows(f"{bicubic}-{target}").groupby("image")[PSNR].mean()
-    ours = study.rows(f"{network}-{target}").groupby("image")[PSNR].mean()
+    control = study.of(f"{bicubic}-{target}").groupby("image")[PSNR].mean()
+    ours = study.of(f"{network}-{target}").groupby("image")[PSNR].mean()
     shared = control.index.intersection(ours.index)
     return bool(ours[shared].mean() < control[shared].mean())
 
 
-def mc_over_drn(study: Measured, claim: pd.Series) -> Measurement:
+def mc_over_drn(study: Rows, claim: pd.Series) -> Measurement:
     return with_note(enlarging_difference(study, claim, "mc_fsrcnn", "drn_s", "upsampled"), [
         "DRN-S enlarges four times, so it starts from the image at half its size (dehazelib/resampling.py), which is "
         "a harder task than the other's two times"])

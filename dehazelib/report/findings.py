@@ -7,9 +7,7 @@ from dehazelib.experiments.plan import IMAGE as SIDES
 from dehazelib.experiments.plan import LONGEST, ONWARD, PRIOR_ALL, TEACHER
 from dehazelib.experiments.settings import RECIPES
 from dehazelib.report import model_card, tables
-from dehazelib.report.claims import published_images
-from dehazelib.report.claims_quality import gradient_share
-from dehazelib.report.rows import READINGS, Measured, published
+from dehazelib.report.rows import READINGS, Rows, published, published_images
 
 GAINS = ["the student with the module", "minus the student alone (dB)", "verdict", "the same on validation scenes (dB)",
          "the affinity term's share of the gradient (median)"]
@@ -18,7 +16,7 @@ TRAINING = {"rooms": "the embedded rooms", "its": "RESIDE's ITS",
 TEST = {"rooms": "images of the embedded rooms", "sots_indoor": "of the 500 SOTS-indoor pairs"}
 
 
-def gains(study: Measured, results: str) -> str:
+def gains(study: Rows, results: str) -> str:
     """Returns what the module gains in each of its forms: a chart if there is one, a table, and what to think of it.
 
     results: as for chart.
@@ -30,14 +28,14 @@ def gains(study: Measured, results: str) -> str:
     ours, validation = (rows[columns].to_numpy() for columns in (tables.DIFFERENCE, tables.VALIDATION))
     cells = []
     for row, limits, held_out in zip(rows.itertuples(), ours, validation):
-        share = gradient_share(study, row.label)
+        share = study.gradient_share(row.label)
         cells.append([row.model.removeprefix("Ours, "), interval(*limits, "+z.3f"), row.verdict,
                       "" if np.isnan(held_out[0]) else interval(*held_out, "+z.3f"),
                       "" if np.isnan(share) else f"{share:.2g} %"])
     return f"{chart(study, results)}{tables.markdown_rows(GAINS, cells)}\n{_meaning(study, validation)}"
 
 
-def chart(study: Measured, results: str) -> str:
+def chart(study: Rows, results: str) -> str:
     """Returns a headline and the chart of what the module gains, if it is drawn.
 
     results: the folder of the studies, as seen from where the text will stand, with a slash at its end.
@@ -49,32 +47,32 @@ def chart(study: Measured, results: str) -> str:
             f"{picture}") if file.exists() else ""
 
 
-def gained(study: Measured, verdict: str) -> str:
+def gained(study: Rows, verdict: str) -> str:
     """Returns what the module gains in each reading that was run, with its part in the gradient, and the verdict on the
     first one, as a part of a sentence."""
     told = []
     for reading in READINGS:
         if study.has(label := f"framework-{reading}"):
-            share = gradient_share(study, label)
+            share = study.gradient_share(label)
             part = "" if np.isnan(share) else f" (its term: {share:.2g} % of the gradient)"
             gain = interval(*study.difference(label, "student"), "+z.3f")
             told.append(f"{gain} dB {reading.replace('_', ' ')}{part}")
     return "; ".join([f"{told[0]}, {verdict}", *told[1:]]) if told else "not measured yet"
 
 
-def black(study: Measured) -> str:
+def black(study: Rows) -> str:
     """Returns a sentence on what a teacher that shows nothing gains beside the trained one; empty if not run."""
     trained, nothing = f"{tables.FRAMEWORK}-adaptive", "framework-black_teacher"
     if not (study.has(trained) and study.has(nothing)):
         return ""
     gains = [interval(*study.difference(label, "student"), "+z.3f") for label in (nothing, trained)]
     held_out = study.validation_difference(nothing, "student")
-    beside = "" if np.isnan(held_out[0]) else f" ({interval(*held_out, '+z.3f')} on validation scenes)"
+    beside = "" if not held_out.known else f" ({interval(*held_out, '+z.3f')} on validation scenes)"
     return (f"With a black image as teacher and an adaptive weight it is {gains[0]} dB{beside}, with the trained "
             f"teacher at that weight {gains[1]} dB.")
 
 
-def _meaning(study: Measured, validation: np.ndarray) -> str:
+def _meaning(study: Rows, validation: np.ndarray) -> str:
     """Returns sentences on controls, on what gains mean, and on those on validation scenes.
 
     validation: gain with its limits in dB, a row for each form of the module, NaN where there is none.
@@ -95,7 +93,7 @@ def _meaning(study: Measured, validation: np.ndarray) -> str:
             f"against the paper, whose networks saw far more images.{pairs}")
 
 
-def quality(study: Measured) -> str:
+def quality(study: Rows) -> str:
     """Returns sentences on how good the best student is, and what the module changed in the pair trained longest."""
     long = all(map(study.has, LONGEST))
     best = study.best_student if study.has(LONGEST[0]) else "student"
@@ -116,7 +114,7 @@ def quality(study: Measured) -> str:
             "run each.")
 
 
-def distances(study: Measured) -> list[str]:
+def distances(study: Rows) -> list[str]:
     """Returns a sentence on Table 8: what the L2 distance gains over another one in each reading, if one was run."""
     printed = published("claims", text=True).set_index("id").value
     parts = []
@@ -132,7 +130,7 @@ def distances(study: Measured) -> list[str]:
             f"adapted to the images' size: {'; '.join(parts)}."]
 
 
-def longest(study: Measured) -> list[str]:
+def longest(study: Rows) -> list[str]:
     """Returns sentences on the longest runs: the student alone, with the module, and gone on alone, as far as run."""
     alone, guided = LONGEST
     if not study.has(alone):
@@ -163,7 +161,7 @@ def longest(study: Measured) -> list[str]:
     return [text]
 
 
-def stopping(study: Measured) -> list[str]:
+def stopping(study: Rows) -> list[str]:
     """Returns a sentence on what stopping ZID by the ground truth adds, if it was run both ways."""
     both = "zid_oracle", "zid"
     if not all(map(study.has, both)):
@@ -175,7 +173,7 @@ def stopping(study: Measured) -> list[str]:
             f"{interval(*study.difference(*both), '+z.2f')} dB, over {last['images']} {TEST[study.main]}."]
 
 
-def error(study: Measured) -> list[str]:
+def error(study: Rows) -> list[str]:
     """Returns a sentence on where the error of the best student lies, if it was scored block by block."""
     rows = study.protocols[study.protocols.test_set == study.main]
     psnr = rows.groupby(["label", "protocol"]).value.mean().unstack("protocol")
@@ -190,7 +188,7 @@ def error(study: Measured) -> list[str]:
             + ", so that only details count; the hazy input ".join(found) + "."]
 
 
-def certainty(study: Measured) -> str:
+def certainty(study: Rows) -> str:
     """Returns sentences on what the means and intervals rest on, and on what needs no training."""
     seeds = {label: study.summary(label)["seeds"] for label in study.scores.label.unique() if study.has(label)}
     untrained = {"hazy": "The hazy input", "dark_channel_prior": "The dark channel prior, which needs no training,"}
@@ -203,7 +201,7 @@ def certainty(study: Measured) -> str:
             f"the seeds' differences and a paired bootstrap over scenes and seeds.{''.join(controls)}")
 
 
-def teacher(study: Measured) -> list[str]:
+def teacher(study: Rows) -> list[str]:
     """Returns a sentence on how good the frameworks' teacher, that of the first seed, is at its own task, if scored."""
     label = f"{TEACHER}-upsampled"
     if not study.has(label):
@@ -212,14 +210,14 @@ def teacher(study: Measured) -> list[str]:
             for name in (TEACHER, "bicubic", "bilinear")}
     bilinear = (f"at {psnr['bilinear']:.2f}" if np.isfinite(psnr["bilinear"])
                 else "without error, since the target is made so")
-    per_seed = study.rows(label).groupby("seed").psnr_rgb.mean()
+    per_seed = study.of(label).groupby("seed").psnr_rgb.mean()
     others = f" (mean over {len(per_seed)} seeds: {psnr[TEACHER]:.2f})" if len(per_seed) > 1 else ""
     return ["**The teacher** of all frameworks that do not name another saw "
             f"{study.training_images(label):,.0f} windows and doubles images at {per_seed.iloc[0]:.2f} dB{others}; "
             f"bicubic resizing does so at {psnr['bicubic']:.2f}, bilinear {bilinear}."]
 
 
-def budget(study: Measured, recipe: bool = True) -> str:
+def budget(study: Rows, recipe: bool = True) -> str:
     """Returns sentences on how much was trained, on which data, on what machine, for how long. recipe: also by which
     recipe."""
     first, trained = study.runs[study.runs.label == "student"].iloc[0], study.runs.dropna(subset="training_images")
@@ -246,7 +244,7 @@ def _processor(row) -> str:
     return f"{row.processor} without a GPU, {row.threads:.0f} thread{'s' * (row.threads > 1)} each"
 
 
-def _share(study: Measured, label: str, what: str) -> str:
+def _share(study: Rows, label: str, what: str) -> str:
     """Returns how many images a label's run and those before it saw, in % of the published recipe's, and of its
     pixels."""
     recipe, epoch = published_images("dehazing"), int(published("claims").set_index("id").value["its_hazy_images"])
@@ -255,7 +253,7 @@ def _share(study: Measured, label: str, what: str) -> str:
             f"({recipe / epoch:.0f} epochs of {epoch:,}), {of_pixels} of their pixels")
 
 
-def shares(study: Measured, label: str) -> tuple[float, float]:
+def shares(study: Rows, label: str) -> tuple[float, float]:
     """Returns the share of the published recipe's images, and of their pixels, that a label's run and those before it
     saw."""
     recipe = published_images("dehazing")

@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from dehazelib import paths
 from dehazelib.experiments.plan import HAZY_ALL, PRIOR_ALL
-from dehazelib.report.rows import Measured, published
+from dehazelib.report.rows import Rows, published
 from dehazelib.report.tables import markdown_rows
 
 FILE = paths.WEIGHTS / "README.md"  # the card; the weights lie beside it
@@ -30,7 +30,7 @@ def card(folder: Path) -> str:
     folder: of a study with the run whose weights are shipped, or else with the student to ship. Raises
       ValueError if it has none. The same rows give the same text.
     """
-    study = Measured(folder)
+    study = Rows(folder)
     label = shipped(study) or study.best_student
     if not study.has(label):
         raise ValueError(f"{folder} has no scores of {label}: its profile names no phases of it, or they were not run.")
@@ -67,7 +67,7 @@ By haze level (the larger, the denser), dB: {_levels(study, label)}.
 """
 
 
-def shipped(study: Measured) -> str:
+def shipped(study: Rows) -> str:
     """Returns the label of the study's run whose weights are shipped; "" if they are of none of its runs."""
     file = FILE.with_name("student.safetensors")
     if not file.exists():
@@ -83,15 +83,15 @@ def _phase(row) -> list[str]:
             f"{row.lr:g}", f"{row.minutes:.1f}"]
 
 
-def _data(study: Measured, row) -> str:
+def _data(study: Rows, row) -> str:
     source = {"nyu": "Scenes of NYU Depth v2 (ids 1 to 1399 without 50 validation and 60 excluded ones), with haze "
                      "made by the recipe that rebuilds RESIDE's files; not the original ITS images.",
               "its": "RESIDE's Indoor Training Set.", "rooms": "The embedded rooms."}[row.data]
     return f"{source} Manifest {row.manifest}."
 
 
-def _score(study: Measured, label: str, name: str) -> list[str]:
-    rows = study.rows(label)
+def _score(study: Rows, label: str, name: str) -> list[str]:
+    rows = study.of(label)
     psnr = rows.psnr_rgb
     return [name, f"{len(rows)}" + " of 500" * (study.main == "sots_indoor"), f"{psnr.mean():.2f}",
             f"{rows.ssim_gauss11_rgb.mean():.4f}", f"{psnr.min():.2f}", f"{psnr.quantile(0.05):.2f}",
@@ -102,7 +102,7 @@ def _printed() -> str:
     return published("claims", text=True).set_index("id").value["student_psnr"]
 
 
-def _levels(study: Measured, label: str) -> str:
-    rows = study.rows(label)
+def _levels(study: Rows, label: str) -> str:
+    rows = study.of(label)
     level = pd.to_numeric(rows.image.str.extract(r"_(\d+)$")[0]).set_axis(rows.index)
     return ", ".join(f"level {number:.0f} {values.mean():.2f}" for number, values in rows.psnr_rgb.groupby(level))

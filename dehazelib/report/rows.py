@@ -1,13 +1,16 @@
 """What a study measured: the CSV files in its folder, such as scores.csv and runs.csv, and their summaries."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from dehazelib import paths
 from dehazelib.experiments.plan import LONG, LONGEST, ONWARD
 from dehazelib.experiments.spec import SUBSTITUTES
+from dehazelib.report.interval import UNKNOWN, Interval
 from dehazelib.report.statistics import mean_interval, paired_interval
 
 MAIN_TEST_SETS = ("sots_indoor", "rooms")  # a study's tables report the one it has
@@ -31,8 +34,8 @@ NOT_OPTIONS = ("run", "label", "network", "seed", "parameters", "best_epoch", "b
 BOOTSTRAP_SEED = 0
 
 
-class Measured:
-    """The rows of one study. A file that is absent has no rows: what it would hold was not run.
+class Rows:
+    """The rows of one study, read once. A file that is absent has no rows: what it would hold was not run.
 
     folder: results/<study>. Raises FileNotFoundError if it is absent; ValueError if a file lacks a column, a score is
     missing, a label has two runs of one seed, or two main test sets are mixed.
@@ -49,12 +52,18 @@ class Measured:
         self.main = next((name for name in MAIN_TEST_SETS if name in self.test_sets), "")
 
     def has(self, label: str, test_set: str | None = None) -> bool:
-        return len(self.rows(label, test_set)) > 0
+        return len(self.of(label, test_set)) > 0
 
-    def rows(self, label: str, test_set: str | None = None) -> pd.DataFrame:
+    def of(self, label: str, test_set: str | None = None) -> pd.DataFrame:
         """Returns the score rows of a label on a test set (default: the main one)."""
         scores = self.scores
         return scores[(scores.label == label) & (scores.test_set == (self.main if test_set is None else test_set))]
+
+    @functools.cache
+    def score(self, label: str, metric: str = "psnr_rgb", test_set: str | None = None) -> Interval:
+        """Returns the mean over seeds of a label's scores with 95 % limits; UNKNOWN without rows."""
+        per_seed = self.of(label, test_set).groupby("seed")[metric].mean()
+        return mean_interval(per_seed) if len(per_seed) else UNKNOWN
 
     def summary(self, label: str, test_set: str | None = None) -> dict:
         """Returns the mean over seeds of each metric, PSNR in dB, with 95 % limits, and how much they rest on.
@@ -62,41 +71,42 @@ class Measured:
         Keys: psnr_rgb, psnr_low, psnr_high, ssim_gauss11_rgb, ssim_low, ssim_high, ssim_uniform7_rgb, seeds, images,
         status. A label without rows has only status "not run". Raises ValueError if its seeds have unlike images.
         """
-        rows = self.rows(label, test_set)
+        rows = self.of(label, test_set)
         if rows.empty:
             return {"status": "not run"}
         counts = rows.groupby("seed").image.nunique()
         if counts.nunique() > 1:
             raise ValueError(f"{self.folder / 'scores.csv'}: seeds of {label} have {counts.min()} to {counts.max()} "
                              "images; finish scoring them.")
-        per_seed = rows.groupby("seed")[list(METRICS)].mean()
-        psnr, ssim, uniform = (mean_interval(per_seed[metric]) for metric in METRICS)
+        psnr, ssim, uniform = (self.score(label, metric, test_set) for metric in METRICS)
         return {
             **dict(zip(("psnr_rgb", "psnr_low", "psnr_high"), psnr)),
             **dict(zip(("ssim_gauss11_rgb", "ssim_low", "ssim_high"), ssim)),
-            "ssim_uniform7_rgb": uniform[0], "seeds": len(counts), "images": int(counts.iloc[0]), "status": "measured",
+            "ssim_uniform7_rgb": uniform.value, "seeds": len(counts), "images": int(counts.iloc[0]),
+            "status": "measured",
         }
 
-    def difference(self, a: str, b: str, metric: str = "psnr_rgb") -> tuple[float, float, float]:
-        """Returns label a minus label b on the main test set with 95 % limits; all NaN if either has no rows."""
+    @functools.cache
+    def difference(self, a: str, b: str, metric: str = "psnr_rgb") -> Interval:
+        """Returns label a minus label b on the main test set with 95 % limits; UNKNOWN if either has no rows."""
         if not (self.has(a) and self.has(b)):
-            return np.nan, np.nan, np.nan
-        return paired_interval(self.rows(a), self.rows(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
+            return UNKNOWN
+        return paired_interval(self.of(a), self.of(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
 
-    def validation_difference(self, a: str, b: str) -> tuple[float, float, float]:
+    def validation_difference(self, a: str, b: str) -> Interval:
         """Returns label a minus label b in PSNR on the validation scenes, each run's best, with 95 % Student-t limits
-        over the seeds that both have; NaN where there are none."""
+        over the seeds that both have; UNKNOWN where there are none."""
         column = "best_validation_psnr_rgb"
         if column not in self.runs:
-            return np.nan, np.nan, np.nan
+            return UNKNOWN
         best = [self.runs[self.runs.label == label].set_index("seed")[column] for label in (a, b)]
         gaps = (best[0] - best[1]).dropna()
-        return mean_interval(gaps) if len(gaps) else (np.nan, np.nan, np.nan)
+        return mean_interval(gaps) if len(gaps) else UNKNOWN
 
     def seeds_compared(self, a: str, b: str) -> float:
         """Returns over how many seeds `difference` compares, each with itself; NaN without rows, or where it compares
         means over unlike seeds for lack of two in common."""
-        seeds = [set(self.rows(label).seed) for label in (a, b)]
+        seeds = [set(self.of(label).seed) for label in (a, b)]
         shared = len(seeds[0] & seeds[1])
         return shared if shared > 1 or shared and seeds[0] == seeds[1] else np.nan
 
@@ -106,6 +116,12 @@ class Measured:
             return np.nan
         values = self.runs.loc[self.runs.label == label, column].astype(float).dropna()
         return float(values.mean()) if len(values) else np.nan
+
+    def gradient_share(self, label: str) -> float:
+        """Returns the affinity term's share of a label's gradient, in percent: the median over its curves, or NaN."""
+        if "affinity_share" not in self.curves:
+            return np.nan
+        return 100 * self.curves.affinity_share[self.curves.label == label].median()
 
     def training_images(self, label: str) -> float:
         """Returns how many images (with repetitions) each run of a label was trained on; NaN for a control."""
@@ -182,6 +198,17 @@ def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
 def published(name: str, text: bool = False) -> pd.DataFrame:
     """Returns one CSV of the paper's own numbers, for example "table5". text: keep every cell as it is printed."""
     return pd.read_csv(paths.PUBLISHED / f"{name}.csv", dtype=str if text else {"key": str}, keep_default_na=not text)
+
+
+@functools.cache
+def published_images(task: str) -> int:
+    """Returns how many images, with repetitions, a run of the published recipe is trained on (profile "paper").
+
+    task: dehazing or super_resolution.
+    """
+    recipe = yaml.safe_load((paths.PROFILES / "paper.yaml").read_text())
+    role = {"dehazing": "student", "super_resolution": "teacher"}[task]
+    return recipe[f"{role}_steps"] * recipe[f"{role}_batch"]
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dehazelib.profiling import timing
-from dehazelib.report.claims import published_images
+from dehazelib.report.rows import published_images
 from dehazelib.report.tables import markdown_rows
 
 HEADER = ["times as fast", "as"]  # then a column per machine

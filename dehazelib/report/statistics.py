@@ -1,4 +1,4 @@
-"""Intervals over seeds and images, and what they allow one to say. NumPy, SciPy and pandas only."""
+"""Intervals over seeds and images, and what they allow one to say."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dehazelib.report.interval import Interval
+
 CONFIDENCE = 0.95
 
 
-def mean_interval(values_per_seed: Sequence[float]) -> tuple[float, float, float]:
-    """Returns (mean, low, high): the 95 % Student-t interval of the mean over seeds.
+def mean_interval(values_per_seed: Sequence[float]) -> Interval:
+    """Returns the mean over seeds with its 95 % Student-t interval.
 
-    values_per_seed: one value per seed. One seed has no interval (NaN limits), nor has a set with an infinite value.
+    values_per_seed: one value per seed. One seed has no limits (NaN), nor has a set with an infinite value.
     Raises ValueError if there is no value. Source: Student, "The probable error of a mean", Biometrika 1908.
 
     >>> [round(limit, 3) for limit in mean_interval([1, 2, 3])]
@@ -23,14 +25,14 @@ def mean_interval(values_per_seed: Sequence[float]) -> tuple[float, float, float
         raise ValueError("mean_interval got no values: pass one per seed.")
     mean = float(values.mean())
     if values.size < 2 or not np.isfinite(values).all():
-        return mean, np.nan, np.nan
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
-    return mean, mean - float(half), mean + float(half)
+        return Interval(mean)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
+    return Interval(mean, mean - half, mean + half)
 
 
 def paired_bootstrap(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str, rng: np.random.Generator,
-                     repeats: int = 2000) -> tuple[float, float, float]:
-    """Returns (difference, low, high): the mean of a minus that of b, with its 95 % percentile interval.
+                     repeats: int = 2000) -> Interval:
+    """Returns the mean of a minus that of b, with its 95 % percentile interval.
 
     scores_a, scores_b: columns seed, image and `metric`, one row per seed and image. Only images that every seed of
     both has are used. metric: name of the column. rng: decides the draws; the same state gives the same limits.
@@ -52,19 +54,18 @@ def paired_bootstrap(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str
     a, b = a[common].to_numpy(), b[common].to_numpy()  # seeds x images
     difference = float(_minus(a.mean(0), b.mean(0)).mean())
     if np.isinf(a).any() or np.isinf(b).any():
-        limit = 0.0 if np.array_equal(a, b) else np.nan
-        return difference, limit, limit
+        return Interval(difference, 0.0, 0.0) if np.array_equal(a, b) else Interval(difference)
     seeds_a = _draws(rng, repeats, len(a))  # repeats x seeds
     seeds_b = seeds_a if same_seeds else _draws(rng, repeats, len(b))
     weights = _draws(rng, repeats, scenes.max() + 1)[:, scenes]  # repeats x images
     repeated = ((seeds_a @ a - seeds_b @ b) * weights).sum(1) / weights.sum(1)
     low, high = np.quantile(repeated, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return difference, float(low), float(high)
+    return Interval(difference, float(low), float(high))
 
 
-def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str, rng: np.random.Generator,
-                    ) -> tuple[float, float, float]:
-    """Returns (difference, low, high): that of `paired_bootstrap`, and the wider of two 95 % intervals.
+def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str,
+                    rng: np.random.Generator) -> Interval:
+    """Returns the difference that `paired_bootstrap` gives, with the wider of two 95 % intervals.
 
     The bootstrap knows that scenes are few; Student's t over the differences of single seeds knows that seeds are few,
     where resampling them makes intervals too narrow. With two or more seeds common to a and b, only those are compared:
@@ -81,7 +82,7 @@ def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str,
         common = a.columns.intersection(b.columns)
         _, t_low, t_high = mean_interval((a[common] - b[common]).mean(axis=1))
         low, high = min(low, t_low), max(high, t_high)
-    return difference, low, high
+    return Interval(difference, low, high)
 
 
 def equivalence(low: float, high: float, margin: float = 0.1) -> str:

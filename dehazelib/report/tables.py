@@ -9,7 +9,7 @@ import pandas as pd
 
 from dehazelib.files import write_text
 from dehazelib.report import tables_scores
-from dehazelib.report.rows import READINGS, Measured, published
+from dehazelib.report.rows import READINGS, Rows, published
 from dehazelib.report.statistics import equivalence
 
 FRAMEWORK = "framework-as_released"
@@ -57,7 +57,7 @@ DECIMALS = {"psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "bes
 # ---------------------------------------------------------------------------------------------- one builder per kind
 
 
-def super_resolution(study: Measured, number: int, target: str) -> pd.DataFrame:
+def super_resolution(study: Rows, number: int, target: str) -> pd.DataFrame:
     """Returns Table 1, 2, 3 or 4: the published rows, then the interpolations. target: native or upsampled."""
     columns = ["model", "key", "parameters_published", "parameters", "psnr_published", *PSNR, "epoch_published",
                "best_epoch", "training_images", *AMOUNT]
@@ -67,7 +67,7 @@ def super_resolution(study: Measured, number: int, target: str) -> pd.DataFrame:
     return _frame([row | _ours(study, f"{row['key']}-{target}") for row in rows], columns)
 
 
-def dehazing(study: Measured) -> pd.DataFrame:
+def dehazing(study: Rows) -> pd.DataFrame:
     """Returns Table 5. `parameters` of a framework row is the training graph, student plus teacher; what runs at
     inference is `parameters_deployed`. Rows of the second test set follow the others."""
     columns = ["model", "key", "label", "test_set", "parameters_published", "parameters", "parameters_deployed",
@@ -85,7 +85,7 @@ def dehazing(study: Measured) -> pd.DataFrame:
     return _frame(rows, columns)
 
 
-def ablation(study: Measured, name: str) -> pd.DataFrame:
+def ablation(study: Rows, name: str) -> pd.DataFrame:
     """Returns Table 6, 7 or 8 for each reading that has rows; `difference` is a row's PSNR less the base row's."""
     setting, base, suffixes = ABLATIONS[name]
     columns = ["reading", setting, "key", "label", "psnr_published", "ssim_published", *PSNR, *SSIM, *COMPARED,
@@ -107,7 +107,7 @@ def ablation(study: Measured, name: str) -> pd.DataFrame:
     return _frame(rows, columns)
 
 
-def computing(study: Measured) -> pd.DataFrame:
+def computing(study: Rows) -> pd.DataFrame:
     """Returns Table 9: a row per form and machine measured, then the networks that the paper's table does not have.
 
     The form is "deployed", what a user runs, or "training_graph", student, teacher and module together, which is what
@@ -150,7 +150,7 @@ def _machine(row) -> str:
     return f"{getattr(row, 'processor', '') or 'CPU'}" + f", {threads} thread{'s' * (threads != 1)}" * (threads != "")
 
 
-def plug_and_play(study: Measured) -> pd.DataFrame:
+def plug_and_play(study: Rows) -> pd.DataFrame:
     """Returns other networks trained with and without the affinity module; `difference` is with less without."""
     columns = ["model", "key", *PSNR, *(f"{name}_with" for name in PSNR), *COMPARED, "verdict", *AMOUNT]
     titles = FURTHER | dict(published("table5")[["key", "model"]].to_numpy())
@@ -166,7 +166,7 @@ def plug_and_play(study: Measured) -> pd.DataFrame:
     return _frame(rows or [{"status": "not run"}], columns)
 
 
-def controls(study: Measured) -> pd.DataFrame:
+def controls(study: Rows) -> pd.DataFrame:
     """Returns the central comparison: every framework against the student trained alone, PSNR and verdict; beside it
     the difference on the validation scenes that chose each run's checkpoint."""
     columns = ["model", "label", *PSNR, *COMPARED, "verdict", *VALIDATION, *AMOUNT]
@@ -207,7 +207,7 @@ def build(folder: Path, name: str) -> pd.DataFrame:
     """Returns one table of the study in `folder`. Raises ValueError naming the tables if there is no such name."""
     if name not in TABLES:
         raise ValueError(f"No table {name!r}. There are: {', '.join(TABLES)}.")
-    return TABLES[name][1](Measured(folder))
+    return TABLES[name][1](Rows(folder))
 
 
 def write(folder: Path, name: str) -> pd.DataFrame:
@@ -257,7 +257,7 @@ def _cell(column: str, value: object) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _ours(study: Measured, label: str) -> dict:
+def _ours(study: Rows, label: str) -> dict:
     ours = study.summary(label)
     if ours["status"] == "not run":
         return ours
@@ -265,7 +265,7 @@ def _ours(study: Measured, label: str) -> dict:
                    "training_images": study.training_images(label)}
 
 
-def _dehazer(study: Measured, label: str, test_set: str) -> dict:
+def _dehazer(study: Rows, label: str, test_set: str) -> dict:
     ours = {"label": label, "test_set": test_set} | study.summary(label, test_set)
     if ours["status"] == "not run":
         return ours
@@ -276,11 +276,11 @@ def _dehazer(study: Measured, label: str, test_set: str) -> dict:
                    "training_images": study.training_images(label)}
 
 
-def _compared(study: Measured, a: str, b: str) -> dict:
+def _compared(study: Rows, a: str, b: str) -> dict:
     return dict(zip(DIFFERENCE, study.difference(a, b))) | {"seeds_compared": study.seeds_compared(a, b)}
 
 
-def _difference(study: Measured, a: str, b: str) -> dict:
+def _difference(study: Rows, a: str, b: str) -> dict:
     compared = _compared(study, a, b)
     limits = [compared[name] for name in DIFFERENCE]
     verdict = equivalence(*limits[1:]) if np.isfinite(limits).all() else ""

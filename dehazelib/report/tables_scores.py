@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dehazelib.experiments.plan import HAZY_ALL, LONG, LONGEST, ONWARD, PRIOR_ALL, SEARCH
-from dehazelib.report.rows import Measured
+from dehazelib.report.rows import Rows
 from dehazelib.report.statistics import mean_interval
 
 LIMITS = ["mean", "mean_low", "mean_high"]
@@ -42,7 +42,7 @@ STATISTICS = {  # of a photograph without ground truth: name -> (where it goes w
 }
 
 
-def protocols(study: Measured) -> pd.DataFrame:
+def protocols(study: Rows) -> pd.DataFrame:
     """Returns a mean over seeds with 95 % limits per label and protocol, and how far it is from our protocol's."""
     columns = ["label", "protocol", "what", *LIMITS, "difference_to_ours", *AMOUNT]
     measured = study.protocols[study.protocols.test_set == study.main]
@@ -63,7 +63,7 @@ def protocols(study: Measured) -> pd.DataFrame:
     return _frame(rows, columns)
 
 
-def levels(study: Measured) -> pd.DataFrame:
+def levels(study: Rows) -> pd.DataFrame:
     """Returns the PSNR per haze level (the number after the image's scene), with limits over seeds, and the gain over
     the hazy input of the same images. beta is the level's scattering coefficient.
 
@@ -88,7 +88,7 @@ def levels(study: Measured) -> pd.DataFrame:
     return _frame(rows or [{"label": "student", "status": "not run"}], columns)
 
 
-def selection(study: Measured) -> pd.DataFrame:
+def selection(study: Rows) -> pd.DataFrame:
     """Returns what keeping the checkpoint that is best on the test set adds, in dB, to keeping the one that is best on
     validation scenes: of the same runs, on the same test images, with 95 % limits over seeds. Runs that tracked the
     test set only. What is added cannot be negative, which the limits do not know, and grows with the validations."""
@@ -107,7 +107,7 @@ def selection(study: Measured) -> pd.DataFrame:
     return _frame(rows, columns)
 
 
-def search(study: Measured) -> pd.DataFrame:
+def search(study: Rows) -> pd.DataFrame:
     """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
     scenes. No test image had a part in it, nor in the choice of the student's longest runs and their phases."""
     columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
@@ -124,7 +124,7 @@ def search(study: Measured) -> pd.DataFrame:
     return _frame(rows, columns)
 
 
-def longest(study: Measured) -> pd.DataFrame:
+def longest(study: Rows) -> pd.DataFrame:
     """Returns the longest runs, of the student alone and with the module as released, then of the student gone on
     alone, and, of the same test pairs, the hazy input and the dark channel prior. The differences are between the first
     two, with 95 % limits over scenes: one run each says nothing of seeds. held_out_psnr_rgb: on all validation pairs,
@@ -144,7 +144,7 @@ def longest(study: Measured) -> pd.DataFrame:
     return _frame(rows, columns)
 
 
-def real_hazy(study: Measured) -> pd.DataFrame:
+def real_hazy(study: Rows) -> pd.DataFrame:
     """Returns medians over photographs of each statistic before and after dehazing, and the median change of one
     photograph (seeds averaged first); `agree` counts those that change as they would with less haze. Without ground
     truth this does not tell fidelity: noise and exaggeration score like removed haze."""

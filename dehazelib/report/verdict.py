@@ -9,7 +9,7 @@ from dehazelib.report.claims import NOT_TESTED, VERDICTS, Measurement, NotTested
 from dehazelib.report.claims_cost import COST
 from dehazelib.report.claims_printed import PRINTED
 from dehazelib.report.claims_quality import QUALITY
-from dehazelib.report.rows import Measured, published
+from dehazelib.report.rows import Rows, published
 from dehazelib.report.tables import write_files
 
 QUANTITIES = QUALITY | COST | PRINTED  # name of a quantity -> function (study, claim) -> Measurement
@@ -22,12 +22,12 @@ def verdicts(folder: Path) -> pd.DataFrame:
     folder: a study, results/<study>. Raises ValueError for a quantity that nothing here measures, FileNotFoundError if
     there is no such folder.
     """
-    study = Measured(folder)
+    study = Rows(folder)
     claims = published("claims", text=True)
     return pd.DataFrame([verdict(study, claim) for _, claim in claims.iterrows()], columns=COLUMNS)
 
 
-def verdict(study: Measured, claim: pd.Series) -> dict:
+def verdict(study: Rows, claim: pd.Series) -> dict:
     """Returns one row of `verdicts`. A claim whose rows are absent is not tested, and `why` says what is absent."""
     if claim.quantity not in QUANTITIES:
         raise ValueError(f"claims.csv: nothing measures {claim.quantity} of {claim.id}; add it to QUANTITIES.")

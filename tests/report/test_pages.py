@@ -235,7 +235,7 @@ def test_the_longest_run_counts_the_images_of_all_its_phases(make):
     scores = scores_of("longest-student", [[20.0, 21.0, 22.0]])
     text = report.overview(make("budget-nyu", runs=first + middle + whole, scores=scores))
     assert "saw 5,000 images, downsampled 8 times, then whole: " in point(text, "The longest runs")
-    assert not findings.longest(report.Measured(make("other-nyu")))
+    assert not findings.longest(report.Rows(make("other-nyu")))
 
 
 def test_the_overview_lists_every_claim_as_decided_or_open(make):

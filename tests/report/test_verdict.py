@@ -443,4 +443,4 @@ def test_a_claim_that_nothing_measures_is_an_error(tmp_path):
     claim = CLAIMS.iloc[0].copy()
     claim["quantity"] = "psnr_of_the_moon"
     with pytest.raises(ValueError, match="psnr_of_the_moon"):
-        verdict.verdict(verdict.Measured(tmp_path), claim)
+        verdict.verdict(verdict.Rows(tmp_path), claim)
