@@ -157,7 +157,7 @@ def data_check(options: argparse.Namespace) -> None:
 
 
 def data_make(options: argparse.Namespace) -> None:
-    from dehazelib.data.pairs import open_data
+    from dehazelib.data.sources import open_data
 
     data = open_data(options.name)
     print(f"{data.name}: {len(data.train)} training, {len(data.validation)} validation scenes, "
@@ -173,7 +173,7 @@ def train_runs(options: argparse.Namespace) -> None:
 
 
 def score_run(options: argparse.Namespace) -> None:
-    from dehazelib.data.pairs import open_data, open_tests
+    from dehazelib.data.sources import open_data, open_tests
     from dehazelib.evaluation import scores as evaluation
     from dehazelib.experiments.spec import Spec
     from dehazelib.training import runs
@@ -183,7 +183,7 @@ def score_run(options: argparse.Namespace) -> None:
         network = _weights(options).to(runs.hardware(which).device)
         given = any(item.startswith("test_pairs=") for item in options.set)
         for pairs in open_tests(which.data).values():
-            table = evaluation.scores(network, Spec(), pairs.some(which.test_pairs if given else 0))
+            table = evaluation.scores(network, Spec(), pairs.subset(which.test_pairs if given else 0))
             print(_mean_line(options.official or options.what or "shipped student", table))
         return
     for spec in chosen([options.what], which):

@@ -52,9 +52,14 @@ def add_haze(clear: Array, transmission: Array, airlight: Array | float) -> Arra
     return clear * transmission + airlight * (1 - transmission)
 
 
-def add_haze_8_bit(clear: Array, transmission: Array, airlight: Array | float) -> Array:
-    """Returns add_haze(...) rounded to the 256 levels that an image file holds, still in [0, 1]."""
-    return (add_haze(clear, transmission, airlight) * 255).round() / 255
+def hazy_8_bit(clear: torch.Tensor, relative_depth: torch.Tensor, airlight: torch.Tensor | float,
+               beta: torch.Tensor | float) -> torch.Tensor:
+    """Returns the hazy image rounded to the 256 levels that an image file holds, still in [0, 1].
+
+    The one renderer of training and test images. Arguments as of `add_haze` and `transmission`, whose check of the
+    depth's range is left out: it would make a GPU wait.
+    """
+    return (add_haze(clear, torch.exp(-beta * relative_depth), airlight) * 255).round() / 255
 
 
 def remove_haze(hazy: Array, transmission: Array, airlight: Array | float, floor: float = 0.1) -> Array:

@@ -110,7 +110,7 @@ def room() -> dict:
 
 
 def samples() -> dict:
-    """Returns the choices behind samples 0 to 5 of two seeds: scene, window, airlight, beta, flip, turns."""
+    """Returns the parameters of samples 0 to 5 of two seeds: scene, window, airlight, beta, flip, turns."""
     clear = np.zeros((3, 24, 32, 3), np.uint8)
     fresh = [Pair(str(scene), scene) for scene in range(3)]
     fixed = [Pair(f"{scene}_{i}", scene, airlight=0.7 + i / 10, beta=1.0 + i) for scene in range(3) for i in range(2)]
@@ -121,15 +121,15 @@ def samples() -> dict:
             for seed in (0, 1):
                 stream = Stream(Spec(steps=10, batch=2, crop=16, augment=augment, seed=seed), data)
                 for k in range(6):
-                    result[f"{kind}, {augment}, seed {seed}, sample {k}"] = _choice(stream, k)
+                    result[f"{kind}, {augment}, seed {seed}, sample {k}"] = _parameters(stream, k)
     return result
 
 
-def _choice(stream: Stream, k: int) -> list:
-    choice = stream.decide(k)
-    rows, columns = choice.draw.window
-    return [stream.pairs.pairs[choice.draw.index].name, [rows.start, rows.stop, columns.start, columns.stop],
-            float(choice.draw.airlight), float(choice.draw.beta), bool(choice.flipped), choice.turns]
+def _parameters(stream: Stream, k: int) -> list:
+    one = stream.sample_parameters(k)
+    rows, columns = one.window
+    return [stream.pairs.pairs[one.index].name, [rows.start, rows.stop, columns.start, columns.stop],
+            float(one.airlight), float(one.beta), bool(one.flip), one.turns]
 
 
 # ------------------------------------------------------------------------------------------------------ the networks

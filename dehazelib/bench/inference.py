@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from dehazelib import networks
-from dehazelib.data.pairs import Pairs, open_data
+from dehazelib.data.pairs import Pairs
+from dehazelib.data.sources import open_data
 from dehazelib.deploy import photos as inference
 from dehazelib.deploy.onnx import export
 from dehazelib.metrics import psnr_rgb
@@ -125,7 +126,7 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
             if trained:
                 pairs = next(iter(open_data(data or os.environ.get("DEHAZE_DATA") or "rooms").tests.values()))
                 working = {name: run for name, run in methods.items() if name in set(timed[-1].method)}
-                changed.append(accuracy(working, pairs.some(images), device))
+                changed.append(accuracy(working, pairs.subset(images), device))
                 timing.keep(pd.concat(changed), "inference_accuracy")
     rows = pd.concat(timed)
     table = pd.concat([_against_eager(part) for _, part in rows.groupby(CASE, sort=False)], ignore_index=True)

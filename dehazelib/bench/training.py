@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from dehazelib import networks
 from dehazelib.bench import affinity, roofline
-from dehazelib.data.pairs import Data, Frames, Pair, Pairs
-from dehazelib.data.stream import turned
+from dehazelib.data.pairs import Frames, Pair, Pairs, turned
+from dehazelib.data.sources import Data
 from dehazelib.distillation.affinity import affinity_distance_reference, pooled
 from dehazelib.experiments.plan import BATCH, IMAGE, TEACHER
 from dehazelib.experiments.settings import READINGS, RECIPES
@@ -188,7 +188,7 @@ def scenes(size: tuple[int, int]) -> Data:
 def write_images(pairs: Pairs, folder: Path) -> None:
     """Writes one hazy and one clear PNG file per scene, as the released code reads them."""
     for index in range(len(pairs)):
-        images = pairs.render(pairs.decide(index, np.random.default_rng(index)))
+        images = pairs.apply(pairs.sample_parameters(index, np.random.default_rng(index)))
         for kind, image in zip(("hazy", "clear"), images):
             Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{index}_{kind}.png")
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dehazelib import haze
-from dehazelib.data.stream import Stream, turned
+from dehazelib.data.pairs import SampleParameters, turned
+from dehazelib.data.stream import Stream
 from dehazelib.profiling import memory
 from dehazelib.resampling import super_resolution_pair
 
@@ -47,30 +48,31 @@ class Resident:
 
     def batch(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
         """Returns (input, target) of the samples with these numbers, each (B, 3, H, W) in [0, 1]."""
-        choices = [self.stream.decide(k) for k in numbers]
-        where = self._where(choices)
+        samples = [self.stream.sample_parameters(k) for k in numbers]
+        where = self._where(samples)
         clear = self.images[where].permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
         if self.stream.spec.task == "super_resolution":
-            return super_resolution_pair(_turned(clear, choices), self.stream.spec.target, self.stream.scale)
+            return super_resolution_pair(_turned(clear, samples), self.stream.spec.target, self.stream.scale)
         depth = (self.depths[where].int() & 0xFFFF).float()[:, None] / 65535  # (B, 1, H, W)
-        airlight, beta = (self._column([getattr(c.draw, name) for c in choices]) for name in ("airlight", "beta"))
-        hazy = haze.add_haze_8_bit(clear, torch.exp(-beta * depth), airlight)
-        return _turned(hazy, choices), _turned(clear, choices)
+        airlight, beta = self._column([s.airlight for s in samples]), self._column([s.beta for s in samples])
+        hazy = haze.hazy_8_bit(clear, depth, airlight, beta)
+        return _turned(hazy, samples), _turned(clear, samples)
 
     def batches(self, numbers: Iterator[int], size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields batches of `size` samples in the order of the numbers."""
         for group in zip(*[iter(numbers)] * size, strict=True):
             yield self.batch(list(group))
 
-    def _where(self, choices: list) -> tuple[Tensor, Tensor, Tensor]:
+    def _where(self, samples: list[SampleParameters]) -> tuple[Tensor, Tensor, Tensor]:
         """Returns indices into (n, H, W) that broadcast to (B, h, w); flipped windows count columns backwards."""
-        size, frames = self.images.shape[1:3], self.stream.pairs.frames
-        scenes = [frames.places[self.stream.pairs.pairs[c.draw.index].scene] for c in choices]
-        rows, columns = (np.stack([np.arange(side)[c.draw.window[axis]] for c in choices])
-                         for axis, side in enumerate(size))
-        flipped = np.array([c.flipped for c in choices])
+        height, width = self.images.shape[1:3]
+        pairs = self.stream.pairs
+        scenes = np.array([pairs.frames.rows[pairs.pairs[s.index].scene] for s in samples])
+        rows = np.stack([np.arange(height)[s.window[0]] for s in samples])
+        columns = np.stack([np.arange(width)[s.window[1]] for s in samples])
+        flipped = np.array([s.flip for s in samples])
         columns[flipped] = columns[flipped, ::-1]
-        return (self._to(np.array(scenes)[:, None, None]), self._to(rows[:, :, None]), self._to(columns[:, None, :]))
+        return self._to(scenes[:, None, None]), self._to(rows[:, :, None]), self._to(columns[:, None, :])
 
     def _column(self, values: list[float]) -> Tensor:
         return self._to(np.array(values, dtype=np.float32)).view(-1, 1, 1, 1)
@@ -79,7 +81,7 @@ class Resident:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
-def _turned(images: Tensor, choices: list) -> Tensor:
-    if not any(c.turns for c in choices):
+def _turned(images: Tensor, samples: list[SampleParameters]) -> Tensor:
+    if not any(s.turns for s in samples):
         return images
-    return torch.stack([turned(image, c.turns) for image, c in zip(images, choices)])
+    return torch.stack([turned(image, s.turns) for image, s in zip(images, samples)])

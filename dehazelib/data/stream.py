@@ -3,27 +3,17 @@
 So a run can be resumed at any step, split over processes or loaded by any number of workers, and sees the same images.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from dehazelib.data.pairs import Draw, Pairs
+from dehazelib.data.pairs import Pairs, SampleParameters
 from dehazelib.experiments.spec import Spec
 from dehazelib.resampling import super_resolution_pair
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Everything random about one sample."""
-
-    draw: Draw
-    flipped: bool
-    turns: int  # right angles
 
 
 class Stream(Dataset):
@@ -35,27 +25,25 @@ class Stream(Dataset):
         if spec.task == "super_resolution":
             pairs = pairs.scenes()
         if spec.train_scenes:
-            keep = set(sorted({pair.scene for pair in pairs.pairs})[: spec.train_scenes])
-            pairs = pairs.only([pair for pair in pairs.pairs if pair.scene in keep])
+            first = sorted({pair.scene for pair in pairs.pairs})[: spec.train_scenes]
+            pairs = pairs.select([pair for pair in pairs.pairs if pair.scene in first])
         self.spec, self.pairs, self.scale = spec, pairs.reduced(spec.reduce), scale
 
     def __len__(self) -> int:
         return self.spec.steps * self.spec.batch
 
-    def decide(self, k: int) -> Choice:
-        """Returns the random choices behind sample k."""
+    def sample_parameters(self, k: int) -> SampleParameters:
+        """Returns everything random about sample k."""
         epoch, place = divmod(k, len(self.pairs))
         rng = np.random.default_rng((self.spec.seed, 1, k))
         index = int(_order(self.spec.seed, epoch, len(self.pairs))[place])
-        draw = self.pairs.decide(index, rng, self.spec.crop)
-        flipped = self.spec.augment != "none" and rng.random() < 0.5
+        parameters = self.pairs.sample_parameters(index, rng, self.spec.crop)
+        flip = self.spec.augment != "none" and rng.random() < 0.5
         turns = int(rng.integers(4)) if self.spec.augment in ("flip_rotate", "released") else 0
-        return Choice(draw, flipped, turns)
+        return dataclasses.replace(parameters, flip=flip, turns=turns)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        choice = self.decide(k)
-        images = torch.stack(self.pairs.render(choice.draw))
-        hazy, clear = turned(images.flip(-1) if choice.flipped else images, choice.turns)
+        hazy, clear = self.pairs.apply(self.sample_parameters(k))
         if self.spec.task == "dehazing":
             return hazy, clear
         low, high = super_resolution_pair(clear[None], self.spec.target, self.scale)
@@ -83,19 +71,3 @@ class Shard(Sampler):
         for step in range(self.start, self.spec.steps):
             first = step * self.spec.batch + self.rank * share
             yield from range(first, first + share)
-
-
-def turned(images: Tensor, turns: int) -> Tensor:
-    """Returns images (..., H, W) turned by so many right angles on a canvas of the same size.
-
-    Square images turn without loss. Others do not fit: the canvas is not enlarged and what it lacks stays black, as in
-    the authors' code (augment="released"), so that half of their augmented images carry black bars.
-    """
-    rotated = torch.rot90(images, turns, (-2, -1))
-    if rotated.shape == images.shape:
-        return rotated
-    height, width = images.shape[-2:]
-    side, canvas = min(height, width), torch.zeros_like(images)
-    top, left = (height - side) // 2, (width - side) // 2
-    canvas[..., top : top + side, left : left + side] = rotated[..., left : left + side, top : top + side]
-    return canvas

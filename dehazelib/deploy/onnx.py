@@ -78,7 +78,7 @@ def _graph(student: Student) -> onnx.ModelProto:
 
 def _quantised(file: Path) -> Path:
     """Returns a new file beside `file`: the same graph, with the convolutions of its inner blocks in 8 bits."""
-    from dehazelib.data.pairs import open_data  # needs packages of the study, which 32 bits do not
+    from dehazelib.data.sources import open_data  # needs packages of the study, which 32 bits do not
 
     images = open_data("rooms").validation
     prepared, result = file.with_name("prepared.onnx"), file.with_name("int8.onnx")

@@ -133,7 +133,7 @@ def _of_run(one: Run, pairs: Pairs, device: torch.device | str) -> pd.DataFrame:
     wanted = task_pairs(one.spec, pairs)
     missing = [pair for pair in wanted.pairs if pair.name not in have]
     if missing:
-        new = protocol_scores(one.network().to(device), one.spec, pairs.only(missing))
+        new = protocol_scores(one.network().to(device), one.spec, pairs.select(missing))
         known = pd.concat([known, new]).drop_duplicates(COLUMNS[:3], keep="last") if len(known) else new
         write_csv(known, file)
     names = {pair.name for pair in wanted.pairs}

@@ -112,7 +112,7 @@ class Settings:
         """Returns rooms, nyu or its: what the data folder holds."""
         if self.data == "rooms":
             return "rooms"
-        from dehazelib.data.pairs import source  # imports torch, which the embedded set does not need here
+        from dehazelib.data.sources import source  # imports torch, which the embedded set does not need here
 
         return source(self.data)
 

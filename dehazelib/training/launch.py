@@ -27,7 +27,7 @@ def launch(cabinet: Path, spec: Spec, data: str, hardware, lock: IO | None = Non
 
 
 def main() -> None:
-    from dehazelib.data.pairs import open_data
+    from dehazelib.data.sources import open_data
     from dehazelib.training import runs
     from dehazelib.training.loop import Hardware
 

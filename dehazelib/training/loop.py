@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from dehazelib import networks, paths
 from dehazelib.data.images import DataError
-from dehazelib.data.pairs import Data
 from dehazelib.data.resident import Resident, fits
+from dehazelib.data.sources import Data
 from dehazelib.data.stream import Shard, Stream
 from dehazelib.distillation.framework import Framework
 from dehazelib.distillation.objectives import Objective, Reconstruction
@@ -231,9 +231,9 @@ class _State:
     def validate(self, data: Data, fabric: Fabric) -> None:
         spec, network = self.spec, self.network
         loss = float(fabric.all_reduce(torch.as_tensor(self.losses), reduce_op="mean")) / (self.step - self.logged)
-        pairs = {"validation_psnr_rgb": data.validation.some(spec.validation_pairs)}
+        pairs = {"validation_psnr_rgb": data.validation.subset(spec.validation_pairs)}
         if spec.track_test:
-            pairs["test_psnr_rgb"] = next(iter(data.tests.values())).some(max(0, spec.track_test))
+            pairs["test_psnr_rgb"] = next(iter(data.tests.values())).subset(max(0, spec.track_test))
         # to compile a network again for another size of image, or in evaluation mode, takes longer than it would save
         with torch.compiler.set_stance("force_eager") if self.compiled else contextlib.nullcontext():
             found = {name: mean_psnr(network, spec, those) for name, those in pairs.items()}

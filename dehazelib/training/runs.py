@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from dehazelib import networks, provenance
 from dehazelib.data.images import DataError
-from dehazelib.data.pairs import Data, Pair, Pairs, open_data
+from dehazelib.data.pairs import Pair, Pairs
+from dehazelib.data.sources import Data, open_data
 from dehazelib.evaluation.scores import scores, task_pairs
 from dehazelib.experiments import plan as study
 from dehazelib.experiments import spec as specification
@@ -150,7 +151,7 @@ class Run:
             with self.locked():
                 missing = self.unscored(pairs)  # another process may have scored them meanwhile
                 for start in range(0, len(missing), self.part):
-                    self.score_part(network, pairs.only(missing[start:start + self.part]))
+                    self.score_part(network, pairs.select(missing[start:start + self.part]))
         known, names = self.scores(), {pair.name for pair in task_pairs(self.spec, pairs).pairs}
         return known[(known.test_set == pairs.name) & known.image.isin(names)]
 
@@ -312,9 +313,9 @@ def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
 def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
     """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
     count = 0 if spec.label in (*study.LONG, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
-    everything = [pairs.some(count) for pairs in data.tests.values()]
+    everything = [pairs.subset(count) for pairs in data.tests.values()]
     if networks.CATALOGUE[spec.network].role == "zero_shot":
-        return [everything[0].some(settings.zero_shot_pairs)]
+        return [everything[0].subset(settings.zero_shot_pairs)]
     return everything if spec.network in ("student", "hazy") else everything[:1]
 
 

@@ -41,7 +41,7 @@ def test_the_released_step_loads_its_images_from_files_in_turn_and_learns(releas
 def test_written_images_are_those_of_the_scenes(tmp_path):
     train = bench.scenes(SIZE).train
     bench.write_images(train, tmp_path)
-    hazy, clear = train.render(train.decide(3, np.random.default_rng(3)))
+    hazy, clear = train.apply(train.sample_parameters(3, np.random.default_rng(3)))
     torch.testing.assert_close(bench._read(tmp_path / "3_hazy.png"), hazy)
     torch.testing.assert_close(bench._read(tmp_path / "3_clear.png"), clear)
 

@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 
 from dehazelib import files, haze, paths
+from dehazelib.data.cache import cached_folder
 from dehazelib.data.images import DataError
 from dehazelib.data.nyu import read_split
-from dehazelib.data.pairs import Pair, Pairs, _cached, open_data, open_tests, source
+from dehazelib.data.pairs import Pair, Pairs
 from dehazelib.data.rooms import scenes as rooms
+from dehazelib.data.sources import open_data, open_tests, source
 from dehazelib.metrics import psnr_rgb
 
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
@@ -101,7 +103,7 @@ def test_haze_is_the_scattering_model_rounded_to_eight_bits(tiny):
 def test_a_window_cuts_image_and_depth_alike(tiny):
     whole, places = tiny[FIXED][1], set()
     for seed in range(30):
-        hazy, clear = tiny.render(tiny.decide(FIXED, np.random.default_rng(seed), crop=24))
+        hazy, clear = tiny.apply(tiny.sample_parameters(FIXED, np.random.default_rng(seed), crop=24))
         assert hazy.shape == clear.shape == (3, 24, 24)
         np.testing.assert_allclose((hazy * 255).numpy(), expected_bytes(clear, 0.8, 1.5), atol=0.501)
         found = {(y, x) for y in range(9) for x in range(17)
@@ -112,31 +114,32 @@ def test_a_window_cuts_image_and_depth_alike(tiny):
 
 
 def test_a_window_may_be_the_whole_height_but_no_more(tiny):
-    assert tiny.render(tiny.decide(FIXED, np.random.default_rng(0), crop=32))[0].shape == (3, 32, 32)
+    assert tiny.apply(tiny.sample_parameters(FIXED, np.random.default_rng(0), crop=32))[0].shape == (3, 32, 32)
     with pytest.raises(ValueError, match="33-pixel window from 0_1 of 32x40: use a smaller crop"):
-        tiny.render(tiny.decide(FIXED, np.random.default_rng(0), crop=33))
+        tiny.apply(tiny.sample_parameters(FIXED, np.random.default_rng(0), crop=33))
 
 
 def test_fixed_haze_needs_no_generator_and_repeats(tiny):
-    assert torch.equal(tiny[FIXED][0], tiny.render(tiny.decide(FIXED, np.random.default_rng(3)))[0])
+    assert torch.equal(tiny[FIXED][0], tiny.apply(tiny.sample_parameters(FIXED, np.random.default_rng(3)))[0])
 
 
 def test_drawn_haze_depends_on_the_generator_alone(tiny):
-    one, again, other = (tiny.render(tiny.decide(DRAWN, np.random.default_rng(seed)))[0] for seed in (0, 0, 1))
+    drawn = [tiny.sample_parameters(DRAWN, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    one, again, other = (tiny.apply(parameters)[0] for parameters in drawn)
     assert torch.equal(one, again) and not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("index, crop", [(DRAWN, 0), (FIXED, 16)])
 def test_what_is_drawn_needs_a_generator(tiny, index, crop):
     with pytest.raises(ValueError, match=f"{tiny.pairs[index].name} .*pass a random generator"):
-        tiny.render(tiny.decide(index, None, crop))
+        tiny.apply(tiny.sample_parameters(index, None, crop))
 
 
 def test_some_are_spread_evenly_from_the_first_to_the_last():
     pairs = Pairs("many", [Pair(str(i), i) for i in range(100)], clear=None)
-    assert [pair.scene for pair in pairs.some(4).pairs] == [0, 33, 66, 99]
-    assert all(len({p.name for p in pairs.some(n).pairs}) == n for n in range(1, 100))
-    assert pairs.some(0) is pairs.some(100) is pairs.some(101) is pairs
+    assert [pair.scene for pair in pairs.subset(4).pairs] == [0, 33, 66, 99]
+    assert all(len({p.name for p in pairs.subset(n).pairs}) == n for n in range(1, 100))
+    assert pairs.subset(0) is pairs.subset(100) is pairs.subset(101) is pairs
 
 
 def test_scenes_are_the_clear_images_once_each_named_after_their_scene():
@@ -208,12 +211,12 @@ def test_rooms_that_could_not_be_made_leave_nothing_behind(private_cache, monkey
 def test_what_a_killed_process_left_half_made_is_removed(private_cache):
     left, other = (private_cache / "dehazelib" / name for name in ("key-1a2b", "key2-1a2b"))
     left.mkdir(parents=True), other.mkdir()
-    folder = _cached("key", lambda scratch: (scratch / "made").touch())
+    folder = cached_folder("key", lambda scratch: (scratch / "made").touch())
     assert [p.name for p in folder.iterdir()] == ["made"] and not left.exists() and other.exists()
 
 
 CACHED = """import sys, time
-from dehazelib.data.pairs import _cached
+from dehazelib.data.cache import cached_folder
 
 def build(folder):
     print("building", flush=True)
@@ -222,7 +225,7 @@ def build(folder):
 
 print("ready", flush=True)
 sys.stdin.readline()
-print(*[p.name for p in _cached("key", build).iterdir()])
+print(*[p.name for p in cached_folder("key", build).iterdir()])
 """
 
 
@@ -243,9 +246,9 @@ def test_without_locks_the_first_to_finish_the_cache_wins(private_cache, monkeyp
 
     def ours(folder):
         (folder / "made").write_text("ours")
-        _cached("key", lambda folder: (folder / "made").write_text("theirs"))
+        cached_folder("key", lambda folder: (folder / "made").write_text("theirs"))
 
-    assert (_cached("key", ours) / "made").read_text() == "theirs"
+    assert (cached_folder("key", ours) / "made").read_text() == "theirs"
     assert [p.name for p in (private_cache / "dehazelib").iterdir()] == ["key"]
 
 
@@ -277,7 +280,7 @@ def test_its_pairs_are_the_files_and_validation_has_one_per_scene(its_root):
     assert data.name == source(str(its_root)) == "its"
     assert [pair.name for pair in data.train.pairs] == [f"{k}_{d}_0.8{d}" for k in TRAINED for d in (1, 2)]
     assert [pair.name for pair in data.validation.pairs] == [f"{HELD_OUT}_1_0.81"]
-    hazy, clear = data.train.render(data.train.decide(3))
+    hazy, clear = data.train.apply(data.train.sample_parameters(3))
     for ours, file in ((hazy, f"hazy/{TRAINED[1]}_2_0.82"), (clear, f"clear/{TRAINED[1]}")):
         theirs = np.array(Image.open(its_root / f"ITS/{file}.png"))
         np.testing.assert_array_equal((ours * 255).permute(1, 2, 0), theirs)
@@ -329,8 +332,8 @@ def test_real_images_open_and_genuine_haze_grows_with_its_level(tmp_path, privat
     scene = [i for i, pair in enumerate(test.pairs) if pair.scene == 1400]
     quality = [psnr_rgb(*(x[None] for x in test[i])).item() for i in scene]
     assert len(quality) >= 5 and quality == sorted(quality, reverse=True)
-    few = test.some(25)
+    few = test.subset(25)
     mean = np.mean([psnr_rgb(*(x[None] for x in few[i])).item() for i in range(25)])
     assert mean == pytest.approx(11.97, abs=1.5)  # of all 500 pairs
-    hazy, clear = data.train.render(data.train.decide(0, np.random.default_rng(0), crop=256))
+    hazy, clear = data.train.apply(data.train.sample_parameters(0, np.random.default_rng(0), crop=256))
     assert 5 < psnr_rgb(hazy[None], clear[None]) < 30

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dehazelib.data.pairs import Frames, Pair, Pairs, open_data
+from dehazelib.data.pairs import Frames, Pair, Pairs, turned
 from dehazelib.data.resident import Resident, fits
-from dehazelib.data.stream import Shard, Stream, turned
+from dehazelib.data.sources import open_data
+from dehazelib.data.stream import Shard, Stream
 from dehazelib.experiments.spec import Spec
 from dehazelib.resampling import super_resolution_pair
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dehazelib import networks, paths
-from dehazelib.data.pairs import open_data
+from dehazelib.data.sources import open_data
 from dehazelib.deploy import onnx as exporting
 from dehazelib.deploy.onnx import export
 from dehazelib.metrics import psnr_rgb

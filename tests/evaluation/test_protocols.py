@@ -17,7 +17,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from dehazelib.data.images import read_rgb  # noqa: E402
-from dehazelib.data.pairs import open_data  # noqa: E402
+from dehazelib.data.sources import open_data  # noqa: E402
 from dehazelib.evaluation import protocols
 from dehazelib.evaluation import scores as evaluation  # noqa: E402
 from dehazelib.evaluation.protocols import PROTOCOLS  # noqa: E402
@@ -139,7 +139,7 @@ def test_the_emulated_mistake_costs_what_the_genuine_one_costs(scene):
 
 
 def test_there_is_a_row_per_image_and_protocol_and_ours_are_those_of_every_other_table():
-    pairs = open_data("rooms").tests["rooms"].some(2)
+    pairs = open_data("rooms").tests["rooms"].subset(2)
     rows = protocols.protocol_scores(nn.Identity(), Spec(), pairs)
     assert len(rows) == 2 * len(PROTOCOLS) and set(rows.test_set) == {"rooms"}
     wide = rows.pivot(index="image", columns="protocol", values="value")
@@ -153,15 +153,15 @@ def test_only_missing_images_are_computed_and_the_study_holds_what_was_asked_for
     monkeypatch.setattr(protocols, "protocol_scores",
                         lambda network, spec, rest: computed.append(len(rest)) or whole(network, spec, rest))
     one, pairs = runs.run(tmp_path / "runs", HAZY).train(data), data.tests["rooms"]
-    three = protocols.measure([one], pairs.only(pairs.pairs[:3]), tmp_path)
-    two = protocols.measure([one], pairs.only(pairs.pairs[2:4]), tmp_path)
+    three = protocols.measure([one], pairs.select(pairs.pairs[:3]), tmp_path)
+    two = protocols.measure([one], pairs.select(pairs.pairs[2:4]), tmp_path)
     assert computed == [3, 1] and three.image.nunique() == 3
     written = pd.read_csv(tmp_path / "protocols.csv", dtype={"image": str})
     assert set(written.image) == set(two.image) == {pair.name for pair in pairs.pairs[2:4]}
     assert list(written) == ["run", "label", "seed", "test_set", "image", "protocol", "value"]
     old = pd.read_csv(one.folder / "protocols.csv")
     old[old.protocol != "psnr_y"].to_csv(one.folder / "protocols.csv", index=False)  # as an earlier version left it
-    again = protocols.measure([one], pairs.only(pairs.pairs[:3]), tmp_path)
+    again = protocols.measure([one], pairs.select(pairs.pairs[:3]), tmp_path)
     pd.testing.assert_frame_equal(again.reset_index(drop=True), three.reset_index(drop=True))
     assert computed == [3, 1, 3]
 

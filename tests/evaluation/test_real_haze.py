@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from dehazelib.data.images import DataError
-from dehazelib.data.pairs import open_data
+from dehazelib.data.sources import open_data
 from dehazelib.evaluation import real_haze as no_reference
 from dehazelib.evaluation.real_haze import statistics
 from dehazelib.experiments.spec import Spec

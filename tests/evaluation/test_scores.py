@@ -96,7 +96,7 @@ def test_a_gpu_would_score_in_full_float32(pairs):
             return x
 
     seen, before = [], torch.backends.cudnn.allow_tf32
-    evaluation.mean_psnr(Noting(), DEHAZE, pairs.some(1))
+    evaluation.mean_psnr(Noting(), DEHAZE, pairs.subset(1))
     assert seen == [False] and torch.backends.cudnn.allow_tf32 is before
 
 
@@ -111,7 +111,7 @@ def test_only_a_network_that_needs_the_ground_truth_sees_it(pairs):
 
 
 def test_a_panel_shows_hazy_dehazed_and_clear_with_their_psnr(pairs):
-    rows, captions = evaluation.panel(nn.Identity(), DEHAZE, pairs.some(2))
+    rows, captions = evaluation.panel(nn.Identity(), DEHAZE, pairs.subset(2))
     assert [name for name, _ in rows] == ["hazy input", "dehazed", "ground truth"]
     assert captions[0] == captions[1] and captions[2] == ["0_1", "1_2"]
     for drawn, (_, clear) in zip(rows[2][1], (pairs[0], pairs[3])):

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dehazelib import paths
-from dehazelib.data.pairs import open_tests
+from dehazelib.data.sources import open_tests
 from dehazelib.deploy import photos as inference
 from dehazelib.evaluation import scores as evaluation
 from dehazelib.experiments.spec import Spec
@@ -143,7 +143,7 @@ def test_the_shipped_weights_score_as_committed():
     kept = pd.concat([pd.read_csv(study / "scores.csv", dtype={"image": str}) for study in STUDIES])
     kept = kept[kept.run == shipped_run()]
     pairs = open_tests(os.environ["DEHAZE_DATA"])["sots_indoor"]
-    known = pairs.only([pair for pair in pairs.pairs if pair.name in set(kept.image)])  # the copy scored had not all
-    again = evaluation.scores(inference.load(), Spec(), known.some(3))
+    known = pairs.select([pair for pair in pairs.pairs if pair.name in set(kept.image)])  # the copy scored had not all
+    again = evaluation.scores(inference.load(), Spec(), known.subset(3))
     both = again.merge(kept, on=["test_set", "image"], suffixes=("", "_kept"))
     assert len(both) == 3 and (both.psnr_rgb - both.psnr_rgb_kept).abs().max() < 0.01

@@ -11,7 +11,8 @@ import torch
 from lightning.fabric import Fabric
 
 from dehazelib import networks, paths
-from dehazelib.data.pairs import Data, Frames, Pair, Pairs
+from dehazelib.data.pairs import Frames, Pair, Pairs
+from dehazelib.data.sources import Data
 from dehazelib.experiments.spec import Spec
 from dehazelib.training import autotune
 from dehazelib.training import loop as training

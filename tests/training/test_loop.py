@@ -20,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dehazelib import networks
 from dehazelib.data.images import DataError
-from dehazelib.data.pairs import Data, Pair, Pairs
+from dehazelib.data.pairs import Pair, Pairs
+from dehazelib.data.sources import Data
 from dehazelib.data.stream import Shard
 from dehazelib.distillation.objectives import Objective
 from dehazelib.evaluation.scores import mean_psnr
@@ -293,7 +294,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path
     assert log.loss.iloc[-1] < 0.8 * log.loss.iloc[0]
     network = networks.build("tiny")
     network.load_state_dict(load_file(folder / WEIGHTS))
-    kept = mean_psnr(network, TINY, tiny_data().validation.some(1))
+    kept = mean_psnr(network, TINY, tiny_data().validation.subset(1))
     assert kept == pytest.approx(log.validation_psnr_rgb.max(), abs=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dehazelib.data.images import DataError
-from dehazelib.data.pairs import open_data
+from dehazelib.data.sources import open_data
 from dehazelib.experiments import plan as study
 from dehazelib.experiments import settings as profiles
 from dehazelib.experiments.spec import Spec
@@ -74,7 +74,7 @@ def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_o
     few = dataclasses.replace(settings, test_pairs=4, zero_shot_steps=1, zero_shot_pairs=2)
     specs = [study.baseline(few, "zid").replace(seed=seed) for seed in (0, 1)]
     first, second = runs.obtain(few, specs)
-    wider = {pair.name for pair in open_data("rooms").tests["rooms"].some(4).pairs}
+    wider = {pair.name for pair in open_data("rooms").tests["rooms"].subset(4).pairs}
     assert set(first.scores().image) == set(second.scores().image) < wider and len(first.scores()) == 2
     assert (first.scores().psnr_rgb != second.scores().psnr_rgb).all()
     minutes = first.provenance()["minutes"]
@@ -87,7 +87,7 @@ def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_o
 
 def test_a_network_fitted_to_each_image_can_be_scored_alone(settings, tmp_path):
     one = runs.run(tmp_path, study.baseline(dataclasses.replace(settings, zero_shot_steps=1), "zid"))
-    assert len(one.score(open_data("rooms").tests["rooms"].some(1))) == 1
+    assert len(one.score(open_data("rooms").tests["rooms"].subset(1))) == 1
 
 
 def test_a_gpu_that_was_not_used_is_not_recorded(tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_only_missing_images_are_scored(settings, finished, monkeypatch):
     whole = runs.scores
     monkeypatch.setattr(runs, "scores",
                         lambda network, spec, rest: computed.extend(rest.pairs) or whole(network, spec, rest))
-    rows = one.score(pairs.some(3))
+    rows = one.score(pairs.subset(3))
     assert len(rows) == 3 and len(computed) == len(set(rows.image) - set(known[known.test_set == "rooms"].image)) > 0
     pd.testing.assert_frame_equal(one.scores().head(len(known)), known)
 
@@ -209,7 +209,7 @@ def test_a_run_that_another_process_trains_is_waited_for_and_loaded(tmp_path, mo
 
 
 def test_images_that_another_process_scores_are_not_scored_twice(settings, finished, monkeypatch):
-    one, pairs = finished[1], next(iter(open_data("rooms").tests.values())).some(7)
+    one, pairs = finished[1], next(iter(open_data("rooms").tests.values())).subset(7)
     rows = runs.scores(one.network(), one.spec, pairs)
     known = (one.folder / "scores.csv").read_bytes()
     monkeypatch.setattr(runs, "scores", lambda *_: pytest.fail("they were scored twice"))
