@@ -1,0 +1,256 @@
+"""Tables of what the paper did not measure: controls, other networks, protocols, haze levels, long runs, real haze."""
+
+import numpy as np
+import pandas as pd
+
+from dehazelib.experiments.plan import HAZY_ALL, LONG, LONGEST, ONWARD, PRIOR_ALL, SEARCH
+from dehazelib.haze import sots_beta
+from dehazelib.report.columns import AMOUNT, COMPARED, DIFFERENCE, PSNR, SSIM_DIFFERENCE, VALIDATION, frame
+from dehazelib.report.rows import Rows, published
+from dehazelib.report.statistics import equivalence, mean_interval
+
+FRAMEWORK = "framework-as_released"
+SAME_BUDGET = ", budget of the baselines"  # how the names of our runs at that budget end
+FURTHER = {  # label -> model, of what the paper's Table 5 does not have
+    "framework-as_described": "Ours, as described",
+    "framework-as_released-adaptive": "Ours, as released, adaptive weight",
+    "framework-as_described-adaptive": "Ours, as described, adaptive weight",
+    "framework-bilinear_teacher": "Ours, bilinear resizing as teacher, adaptive weight",
+    "framework-untrained_teacher": "Ours, untrained teacher, adaptive weight",
+    "framework-black_teacher": "Ours, black image as teacher, adaptive weight",
+    "student-equal_budget": f"Ours [Student]{SAME_BUDGET}",
+    "framework-equal_budget": f"Ours{SAME_BUDGET}",
+    "zid_oracle": "ZID, stopped by the ground truth",
+    "ld_net": "LD-Net",
+    "gunet_t": "gUNet-T",
+    "dehazeformer_t": "DehazeFormer-T",
+    "dark_channel_prior": "Dark channel prior",
+    "hazy": "Hazy input",
+}
+NOT_RUN = {"status": "not run"}
+LIMITS = ["mean", "mean_low", "mean_high"]
+OURS = {"psnr": "psnr_rgb", "ssim": "ssim_gauss11_rgb"}  # the protocol of every other table
+POOLED = "psnr_rgb_pooled"  # derived here: a protocol of a set, not of an image
+PROTOCOLS = {  # name -> what it is, and who evaluates so
+    "psnr_rgb": "float, clamped, mean over images: ours, the authors, FFA-Net, DehazeFormer",
+    "psnr_rgb_8bit": "output rounded to 8 bits, as a saved PNG: GCANet",
+    POOLED: "from the mean squared error over the whole set",
+    "psnr_y": "luma of BT.601, 16 to 235 of 255: usual in super-resolution",
+    "psnr_rgb_offset": "no protocol, but where the error lies: the image's mean colour made right",
+    "psnr_rgb_details": "likewise: the mean colour of every 20 x 20 block made right, so that only details count",
+    "psnr_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
+    "ssim_gauss11_rgb": "11 x 11 Gaussian, zero padded: ours, the authors, FFA-Net",
+    "ssim_gauss11_rgb_valid": "the same without padding: ssim_index.m, pytorch_msssim",
+    "ssim_gauss11_rgb_averaged": "without padding, images averaged 2 x 2 (at 460 x 620): DehazeFormer, gUNet",
+    "ssim_gauss11_y": "without padding, on luma",
+    "ssim_gauss11_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
+    "ssim_uniform7_rgb": "7 x 7 uniform window, no padding: GridDehazeNet, scikit-image's default",
+    "ssim_uniform7_rgb_range2": "the same with dynamic range 2, which older scikit-image took floats to have",
+}
+STATISTICS = {  # of a photograph without ground truth: name -> (where it goes when haze goes, what it is)
+    "dark_channel": ("lower", "mean dark channel, 15 x 15"),
+    "rms_contrast": ("higher", "standard deviation of luminance"),
+    "gradient": ("higher", "mean gradient magnitude of luminance"),
+    "visible_edges": ("higher", "share of pixels with a gradient above 5 % of the range"),
+    "colourfulness": ("higher", "Hasler and Suesstrunk's M, 0 to 255 scale"),
+    "saturation": ("higher", "mean saturation of HSV"),
+    "entropy": ("higher", "entropy of luminance, bits"),
+    "clipped": ("lower", "share of pixels with a colour at 0 or 255"),
+}
+
+
+# ------------------------------------------------------------------------------------------------ with and without
+
+
+def controls(rows: Rows) -> pd.DataFrame:
+    """Returns the central comparison: every framework against the student trained alone, PSNR and verdict; beside it
+    the difference on the validation scenes that chose each run's checkpoint."""
+    columns = ["model", "label", *PSNR, *COMPARED, "verdict", *VALIDATION, *AMOUNT]
+    models = {"student": "Ours [Student]", FRAMEWORK: "Ours, as released"} | FURTHER
+    lines = []
+    for label in dict.fromkeys([*models, *rows.scores.label]):
+        if label.endswith("equal_budget") or not label.startswith(("student", "framework")):
+            continue
+        line = {"model": models.get(label, label), "label": label} | measured(rows, label)
+        if label != "student":
+            line |= judged(rows, label, "student")
+            line |= dict(zip(VALIDATION, rows.validation_difference(label, "student")))
+        lines.append(line)
+    return frame(lines, columns)
+
+
+def plug_and_play(rows: Rows) -> pd.DataFrame:
+    """Returns other networks trained with and without the affinity module; `difference` is with minus without."""
+    columns = ["model", "key", *PSNR, *(f"{name}_with" for name in PSNR), *COMPARED, "verdict", *AMOUNT]
+    models = FURTHER | dict(published("table5")[["key", "model"]].to_numpy())
+    lines = []
+    for label in rows.scores.label.unique():
+        if not label.endswith("-affinity"):
+            continue
+        key = label.removesuffix("-affinity")
+        line = {"model": models.get(key, key), "key": key} | NOT_RUN
+        if rows.has(key):
+            guided = rows.summary(label)
+            line |= rows.summary(key) | {f"{name}_with": guided[name] for name in PSNR} | judged(rows, label, key)
+        lines.append(line)
+    return frame(lines or [NOT_RUN], columns)
+
+
+def longest(rows: Rows) -> pd.DataFrame:
+    """Returns the longest runs, of the student alone and with the module as released, then of the student continued
+    alone, and, of the same test pairs, the hazy input and the dark channel prior. The differences are between the first
+    two, with 95 % limits over scenes: one run each says nothing of seeds. held_out_psnr_rgb: on all validation pairs,
+    which decide what is shipped; best_validation_psnr_rgb is the best of a few validations on some of them."""
+    columns = ["label", "images_seen", "best_validation_psnr_rgb", "held_out_psnr_rgb", "psnr_rgb", "ssim_gauss11_rgb",
+               *DIFFERENCE, *SSIM_DIFFERENCE, *AMOUNT]
+    alone, guided = LONGEST
+    lines = []
+    for label in (HAZY_ALL, PRIOR_ALL, *LONG):
+        line = {"label": label} | rows.summary(label)
+        if label in LONG and rows.has(label):
+            line |= {name: rows.of_runs(label, name) for name in ("best_validation_psnr_rgb", "held_out_psnr_rgb")}
+            line["images_seen"] = rows.images_seen(label)
+        if label == guided:
+            line |= dict(zip(DIFFERENCE, rows.difference(guided, alone)))
+            line |= dict(zip(SSIM_DIFFERENCE, rows.difference(guided, alone, "ssim_gauss11_rgb")))
+        lines.append(line)
+    return frame(lines, columns)
+
+
+# --------------------------------------------------------------------------------------------- how scores come about
+
+
+def protocols(rows: Rows) -> pd.DataFrame:
+    """Returns a mean over seeds with 95 % limits per label and protocol, and how far it is from our protocol's."""
+    columns = ["label", "protocol", "what", *LIMITS, "difference_to_ours", *AMOUNT]
+    values = rows.protocols[rows.protocols.test_set == rows.main]
+    lines = []
+    for label in values.label.unique() if len(values) else ["student"]:
+        of_label = values[values.label == label]
+        means = of_label.pivot_table("value", "seed", "protocol")
+        if "psnr_rgb" in means:
+            per_seed = of_label[of_label.protocol == "psnr_rgb"].groupby("seed").value
+            means[POOLED] = per_seed.apply(lambda psnr: -10 * np.log10((10 ** (-psnr / 10)).mean()))
+        for name, what in PROTOCOLS.items():
+            line = {"label": label, "protocol": name, "what": what} | NOT_RUN
+            if name in means:
+                line |= dict(zip(LIMITS, mean_interval(means[name]))) | _amount(of_label)
+                line["difference_to_ours"] = line["mean"] - means[OURS[name[:4]]].mean()
+            lines.append(line)
+    return frame(lines, columns)
+
+
+def levels(rows: Rows) -> pd.DataFrame:
+    """Returns the PSNR per haze level (the number after the image's scene), with limits over seeds, and the gain over
+    the hazy input of the same images. beta is the level's scattering coefficient.
+
+    Of the student, the frameworks, the longest runs and the hazy input, those scored on the most images: fewer would
+    give each level other scenes, and confound the two.
+    """
+    columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
+    scores = rows.scores[rows.scores.test_set == rows.main]
+    scores = scores.assign(level=pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0]))
+    hazy = scores[scores.label.isin(["hazy", HAZY_ALL])].drop_duplicates("image").set_index("image").psnr_rgb
+    own = scores.label.isin(["hazy", HAZY_ALL, "student", *LONG]) | scores.label.str.startswith("framework-")
+    scores = scores[own & ~scores.label.str.endswith("equal_budget")]
+    images = scores.groupby("label", sort=False).image.nunique()
+    lines = []
+    for label in images[images == images.max()].index:
+        for level, of_level in scores[scores.label == label].groupby("level"):
+            per_seed = of_level.groupby("seed")[["psnr_rgb", "ssim_gauss11_rgb"]].mean()
+            gain = (of_level.psnr_rgb - of_level.image.map(hazy)).mean()
+            line = {"label": label, "test_set": rows.main, "level": int(level), "beta": sots_beta(int(level))}
+            line |= dict(zip(PSNR, mean_interval(per_seed.psnr_rgb))) | _amount(of_level)
+            lines.append(line | {"gain_over_hazy": gain, "ssim_gauss11_rgb": per_seed.ssim_gauss11_rgb.mean()})
+    return frame(lines or [{"label": "student"} | NOT_RUN], columns)
+
+
+def search(rows: Rows) -> pd.DataFrame:
+    """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
+    scenes. None of these numbers is a test score."""
+    columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
+    searched = rows.runs.label.str.startswith((SEARCH, LONGEST[0], ONWARD)) | (rows.runs.label == "student")
+    lines = []
+    for label, of_label in rows.runs[searched].groupby("label", sort=False):
+        options = [name for name in rows.options_apart(label, "student")
+                   if name not in ("training_images", "start", "warmup", "manifest")]
+        if label == "student":
+            options = []
+        line = {name: rows.of_runs(label, name) for name in columns[2:5]}
+        line["changed"] = ", ".join(f"{name} {of_label[name].iloc[0]}" for name in options)
+        lines.append(line | {"label": label, "runs": len(of_label), "status": "measured"})
+    return frame(lines or [{"label": "student"} | NOT_RUN], columns)
+
+
+def selection(rows: Rows) -> pd.DataFrame:
+    """Returns what choosing the checkpoint on the test set adds, in dB, to choosing it on validation scenes: of the
+    same runs, on the same test images, with 95 % limits over seeds. Runs that tracked the test set only. What is added
+    cannot be negative, which the limits do not know, and grows with the validations."""
+    columns = ["label", "psnr_selected_on_validation", "psnr_selected_on_test", *DIFFERENCE, "validations", "seeds",
+               "status"]
+    curves = rows.curves
+    if "test_psnr_rgb" not in curves or curves.test_psnr_rgb.isna().all():
+        return frame([{"label": "student"} | NOT_RUN], columns)
+    curves = curves.dropna(subset=["test_psnr_rgb"]).reset_index(drop=True)
+    lines = []
+    for label, of_label in curves.groupby("label", sort=False):
+        chosen = of_label.loc[of_label.groupby("run").validation_psnr_rgb.idxmax()].set_index("run").test_psnr_rgb
+        best = of_label.groupby("run").test_psnr_rgb.max()
+        line = dict(zip(DIFFERENCE, mean_interval(best - chosen)))
+        line |= {"psnr_selected_on_validation": chosen.mean(), "psnr_selected_on_test": best.mean()}
+        validations = of_label.groupby("run").size().max()
+        lines.append(line | {"label": label, "validations": validations, "seeds": len(best), "status": "measured"})
+    return frame(lines, columns)
+
+
+def real_hazy(rows: Rows) -> pd.DataFrame:
+    """Returns medians over photographs of each statistic before and after dehazing, and the median change of one
+    photograph (seeds averaged first); `agree` counts those that change as they would with less haze. Without ground
+    truth this says nothing about fidelity: noise and exaggeration score like removed haze."""
+    columns = ["label", "statistic", "what", "less_haze", "before", "after", "change", "agree", *AMOUNT]
+    lines = []
+    for label in rows.real_hazy.label.unique() if len(rows.real_hazy) else ["student"]:
+        of_label = rows.real_hazy[rows.real_hazy.label == label]
+        for name, (direction, what) in STATISTICS.items():
+            line = {"label": label, "statistic": name, "what": what, "less_haze": direction} | NOT_RUN
+            values = of_label[of_label.statistic == name]
+            if len(values):
+                photos = values.groupby("image")[["before", "after"]].mean()
+                change = photos.after - photos.before
+                agree = change < 0 if direction == "lower" else change > 0
+                line |= photos.median().to_dict() | _amount(values)
+                line |= {"change": change.median(), "agree": agree.sum()}
+            lines.append(line)
+    return frame(lines, columns)
+
+
+# --------------------------------------------------------------------------------------- parts of a line of any table
+
+
+def measured(rows: Rows, label: str, test_set: str | None = None) -> dict:
+    """Returns a label's scores, what they rest on, and of its runs parameters, best epoch and training images; only
+    status "not run" without scores."""
+    ours = rows.summary(label, test_set)
+    if ours["status"] == "not run":
+        return ours
+    return ours | {name: rows.of_runs(label, name) for name in ("parameters", "best_epoch", "training_images")}
+
+
+def compared(rows: Rows, a: str, b: str) -> dict:
+    """Returns the PSNR of label a minus that of label b, with limits, and over how many seeds that is."""
+    return dict(zip(DIFFERENCE, rows.difference(a, b))) | {"seeds_compared": rows.seeds_compared(a, b)}
+
+
+def judged(rows: Rows, a: str, b: str) -> dict:
+    """Returns `compared` and its verdict: equivalent, better, worse, undecided, one seed; empty without limits."""
+    line = compared(rows, a, b)
+    difference = [line[name] for name in DIFFERENCE]
+    if not np.isfinite(difference).all():
+        return line | {"verdict": ""}
+    if min(rows.summary(label)["seeds"] for label in (a, b)) < 2:
+        return line | {"verdict": "one seed"}  # over scenes only, which cannot tell a better training from a luckier one
+    return line | {"verdict": equivalence(*difference[1:])}
+
+
+def _amount(values: pd.DataFrame) -> dict:
+    return {"seeds": values.seed.nunique(), "images": values.image.nunique(), "status": "measured"}
