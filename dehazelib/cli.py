@@ -246,10 +246,10 @@ def print_verdict(options: argparse.Namespace) -> None:
 
 
 def write_report(options: argparse.Namespace) -> None:
-    from dehazelib.report import pages as report
+    from dehazelib.report import text
 
-    folder = report.find(options.profile)
-    report.write(folder, options.readme)
+    folder = text.find(options.profile)
+    text.write(folder, options.readme)
     print(f"written from the rows in {folder}: its tables, {options.readme}, {folder.parent / 'README.md'}")
 
 

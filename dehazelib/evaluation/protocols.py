@@ -1,7 +1,7 @@
 """The same outputs under the evaluation protocols in print: a score compares only with scores of its own protocol.
 
-What each protocol is, and whose, stands in tables_scores.PROTOCOLS. All take one image as the network leaves it, float
-and clamped to [0, 1], and its ground truth.
+What each protocol is, and whose, stands in report.tables_extra.PROTOCOLS. All take one image as the network leaves it,
+float and clamped to [0, 1], and its ground truth.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ LEAST_SHARE = 0.005  # of a pass, for a layer to be drawn in the roofline
 def latency_psnr(table5: pd.DataFrame, table9: pd.DataFrame) -> Figure:
     """Returns PSNR against latency: as published (hollow) and, in a panel per machine, as measured (filled).
 
-    table5, table9: as tables.build gives them; a network without a PSNR or a latency is left out. "Ours" is the
+    table5, table9: as tables.table gives them; a network without a PSNR or a latency is left out. "Ours" is the
       student as deployed, trained in the framework on as many images as the baselines.
     Raises ValueError if no network has both numbers anywhere.
     """

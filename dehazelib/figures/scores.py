@@ -29,8 +29,9 @@ from dehazelib.figures.style import (
     whiskers,
 )
 from dehazelib.figures.style import style as style  # the diagrams' too
+from dehazelib.report.columns import DIFFERENCE, VALIDATION
 from dehazelib.report.statistics import mean_interval
-from dehazelib.report.tables import DIFFERENCE, SAME_BUDGET, VALIDATION
+from dehazelib.report.tables_extra import SAME_BUDGET
 
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of an error overlay
 INTERVAL = "95 % interval (Student's t) over"
@@ -198,7 +199,7 @@ def gains(table: pd.DataFrame, printed: float) -> Figure:
     order, on the test set and below it on validation scenes, beside the gain that the paper prints.
 
     table: rows with label, difference, difference_low, difference_high (dB, the limits NaN if there are none), verdict,
-      validation_difference, validation_low and validation_high, such as tables.build(folder, "table_controls") gives;
+      validation_difference, validation_low and validation_high, such as tables.table("table_controls", rows) gives;
       rows without a difference are left out.
     """
     require(table, ["label", *DIFFERENCE, "verdict", *VALIDATION], "gains")
@@ -228,7 +229,7 @@ def haze_levels(table: pd.DataFrame) -> Figure:
     """Returns PSNR against haze level, one line per label in the band of its 95 % interval over seeds.
 
     table: rows with label, level, beta (scattering coefficient), psnr_rgb, psnr_low, psnr_high (dB), seeds, images,
-      such as tables.build(folder, "table_levels") gives; rows without a PSNR are left out.
+      such as tables.table("table_levels", rows) gives; rows without a PSNR are left out.
     """
     columns = ["label", "level", "beta", "psnr_rgb", "psnr_low", "psnr_high", "seeds", "images"]
     require(table, columns, "haze_levels")

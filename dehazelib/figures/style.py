@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from dehazelib.report.rows import published
-from dehazelib.report.tables import FURTHER
+from dehazelib.report.tables_extra import FURTHER
 
 WIDTH = 9.5  # inches, what a notebook shows without shrinking
 GREY = "#555555"  # of reference lines

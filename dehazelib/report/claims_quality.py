@@ -29,7 +29,7 @@ from dehazelib.report.claims_baselines import BASELINES
 from dehazelib.report.claims_scores import PSNR, SSIM, absolute, difference, signed_difference, with_note
 from dehazelib.report.claims_teachers import TEACHERS
 from dehazelib.report.rows import READINGS, Rows, published
-from dehazelib.report.tables_scores import selection
+from dehazelib.report.tables_extra import selection
 
 SAME_RUNS = "the claims on this gain in dB, in % of PSNR and in % of SSIM rest on the same runs: one finding, not three"
 

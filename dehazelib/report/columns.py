@@ -51,10 +51,12 @@ def write_files(folder: Path, name: str, title: str, table: pd.DataFrame) -> Non
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Returns a table as Markdown: rounded by column, empty where there is no number, infinite as the sign."""
-    numbers = table.columns.isin(table.select_dtypes("number").columns)
-    cells = pd.DataFrame({column: [_cell(column, value) for value in table[column]] for column in table}, dtype=str)
-    return cells.to_markdown(index=False, disable_numparse=True, colalign=np.where(numbers, "right", "left"))
+    """Returns a table as Markdown: rounded by column, empty where there is no number, infinite as the sign. Cells are
+    not padded, so that a changed number changes one line."""
+    numbers = set(table.select_dtypes("number"))
+    lines = [list(table), ["---:" if column in numbers else "---" for column in table]]
+    lines += [[_cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _cell(column: str, value: object) -> str:

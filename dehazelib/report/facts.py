@@ -1,4 +1,4 @@
-"""The numbers that the pages quote: what was run, what it shows, and what the shipped weights are, from a study's rows."""
+"""The numbers that the pages quote from a study's rows: what was run, what it shows, what the shipped weights are."""
 
 import math
 
@@ -62,7 +62,8 @@ def budget(rows: Rows, label: str) -> dict:
         size = run.crop**2 if run.crop else (IMAGE[0] // run.reduce) * (IMAGE[1] // run.reduce)
         pixels += run.training_images * size
     images, recipe = rows.images_seen(label), published_images("dehazing")
-    return {"images": images, "recipe": recipe, "image_share": images / recipe, "pixel_share": pixels / (recipe * whole),
+    return {"images": images, "recipe": recipe,
+            "image_share": images / recipe, "pixel_share": pixels / (recipe * whole),
             "minutes": phases.minutes.sum(), "crop": int(phases.crop.iloc[-1]),
             "reduced": [int(times) for times in phases["reduce"].unique()]}
 
@@ -104,7 +105,7 @@ def judgement(rows: Rows) -> dict[str, bool]:
 
 def what_was_run(rows: Rows) -> dict:
     """Returns groups of runs, and facts about all of them: machines, minutes, data, manifests, versions, recipe."""
-    first = rows.runs[rows.runs.label == "student"].iloc[0]
+    first = rows.runs[rows.runs.label == "student"].iloc[0].to_dict()
     trained = rows.runs.dropna(subset="training_images")
     options = {key: first[key] for key in ("lr", "schedule", "augment")}
     owners = [OWNERS[name] for name in OWNERS if options == {key: RECIPES[name][key] for key in options}]
@@ -195,7 +196,7 @@ def card(rows: Rows) -> dict:
     scores = rows.of(label)
     level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0]).set_axis(scores.index)
     return {
-        "label": label, "last": phases.iloc[-1], "phases": [run for _, run in phases.iterrows()],
+        "label": label, "last": phases.iloc[-1].to_dict(), "phases": phases.to_dict("records"),
         "minutes": phases.minutes.sum(), "machine": Machine.of(phases.iloc[-1]),
         "levels": scores.psnr_rgb.groupby(level).mean(), "distribution": lambda label: distribution(rows, label),
     }

@@ -1,4 +1,4 @@
-"""What the benchmarks' rows in results/benchmarks say, machine by machine, as numbers; templates put them into words."""
+"""What the benchmarks' rows in results/benchmarks say, machine by machine, as numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -103,8 +103,9 @@ def _affinity(folder: Path) -> dict:
         rows = _where(rows, POOLED)
         if LITERAL not in set(rows.method):  # N x N matrices did not fit
             continue
-        needed = _where(memories[machine], POOLED).set_index(["distance", "method"]).extra_mb if (
-            machine in memories) else {}
+        needed = {}
+        if machine in memories:
+            needed = _where(memories[machine], POOLED).set_index(["distance", "method"]).extra_mb
         for row in timing.summary(rows, LITERAL, by=["distance"]).itertuples():
             if row.method == LITERAL:
                 continue
@@ -132,7 +133,9 @@ def _inference(folder: Path) -> dict:
     found = {}
     for machine, rows in by_machine(folder / "inference.csv"):
         rows = _where(rows, IMAGE)
-        changes = accuracies[machine].groupby("method").psnr_change_db.mean() if machine in accuracies else {}
+        changes = {}
+        if machine in accuracies:
+            changes = accuracies[machine].groupby("method").psnr_change_db.mean()
         for method, reference in RUNTIMES.items():
             if not {method, reference} <= set(rows.method):
                 continue

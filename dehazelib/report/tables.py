@@ -12,6 +12,7 @@ from dehazelib.report.tables_extra import FRAMEWORK, FURTHER, compared, measured
 
 SECOND_SET = {"student": "Ours [Student]", FRAMEWORK: "Ours", "framework-as_described": "Ours, as described",
               "hazy": "Hazy input"}
+TARGETS = {"table1": "native", "table2": "upsampled", "table3": "native", "table4": "upsampled"}
 RESIZING = {  # below the networks of Tables 1 to 4
     "native": {"bilinear": "Bilinear", "bicubic": "Bicubic", "bilinear_x4": "Bilinear 4x", "bicubic_x4": "Bicubic 4x"},
     "upsampled": {"bilinear": "Bilinear", "bicubic": "Bicubic"},
@@ -26,10 +27,11 @@ THEIRS = {"parameters": "parameters_published", "psnr": "psnr_published", "ssim"
           "inference_ms": "inference_ms_published"}
 
 
-def super_resolution(rows: Rows, name: str, target: str) -> pd.DataFrame:
-    """Returns Table 1, 2, 3 or 4: the published rows, then resizing. target: native or upsampled."""
+def super_resolution(rows: Rows, name: str) -> pd.DataFrame:
+    """Returns Table 1, 2, 3 or 4: the published rows, then resizing."""
     columns = ["model", "key", "parameters_published", "parameters", "psnr_published", *PSNR, "epoch_published",
                "best_epoch", "training_images", *AMOUNT]
+    target = TARGETS[name]
     lines = _theirs(name) + [{"key": key, "model": model} for key, model in RESIZING[target].items()]
     return frame([line | measured(rows, f"{line['key']}-{target}") for line in lines], columns)
 
@@ -109,12 +111,10 @@ def computing(rows: Rows) -> pd.DataFrame:
 
 
 TABLES = {  # name -> (title, what makes it of a study's rows)
-    "table1": ("Table 1: super-resolution, 460 x 620 target", partial(super_resolution, name="table1", target="native")),
-    "table2": ("Table 2: super-resolution, 920 x 1240 target",
-               partial(super_resolution, name="table2", target="upsampled")),
-    "table3": ("Table 3: teacher variants, 460 x 620 target", partial(super_resolution, name="table3", target="native")),
-    "table4": ("Table 4: teacher variants, 920 x 1240 target",
-               partial(super_resolution, name="table4", target="upsampled")),
+    "table1": ("Table 1: super-resolution, 460 x 620 target", partial(super_resolution, name="table1")),
+    "table2": ("Table 2: super-resolution, 920 x 1240 target", partial(super_resolution, name="table2")),
+    "table3": ("Table 3: teacher variants, 460 x 620 target", partial(super_resolution, name="table3")),
+    "table4": ("Table 4: teacher variants, 920 x 1240 target", partial(super_resolution, name="table4")),
     "table5": ("Table 5: single-image dehazing", dehazing),
     "table6": ("Table 6: resolution of the teacher's features", partial(ablation, name="table6")),
     "table7": ("Table 7: weight of the affinity loss", partial(ablation, name="table7")),

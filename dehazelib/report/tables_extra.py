@@ -248,7 +248,7 @@ def judged(rows: Rows, a: str, b: str) -> dict:
     if not np.isfinite(difference).all():
         return line | {"verdict": ""}
     if min(rows.summary(label)["seeds"] for label in (a, b)) < 2:
-        return line | {"verdict": "one seed"}  # over scenes only, which cannot tell a better training from a luckier one
+        return line | {"verdict": "one seed"}  # over scenes only: a better training looks like a luckier one
     return line | {"verdict": equivalence(*difference[1:])}
 
 

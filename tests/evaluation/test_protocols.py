@@ -25,7 +25,8 @@ from dehazelib.experiments.spec import Spec  # noqa: E402
 from dehazelib.figures import scores as figures  # noqa: E402
 from dehazelib.haze import sots_beta  # noqa: E402
 from dehazelib.metrics import psnr_rgb  # noqa: E402
-from dehazelib.report import tables, tables_scores  # noqa: E402
+from dehazelib.report import tables, tables_extra  # noqa: E402
+from dehazelib.report.rows import Rows  # noqa: E402
 from dehazelib.training import runs  # noqa: E402
 
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
@@ -49,7 +50,7 @@ def score(name, image, reference):
 
 
 def test_every_protocol_is_described_and_the_other_way_round():
-    assert set(PROTOCOLS) == set(tables_scores.PROTOCOLS) - {tables_scores.POOLED}
+    assert set(PROTOCOLS) == set(tables_extra.PROTOCOLS) - {tables_extra.POOLED}
 
 
 @pytest.mark.parametrize("name", [name for name in PROTOCOLS if not name.endswith("resized")])
@@ -188,7 +189,7 @@ def test_the_table_of_protocols_has_means_limits_and_the_difference_to_ours(tmp_
             for name, seeds in values.items() for seed, row in enumerate(seeds) for image, value in enumerate(row)
             for test_set in ("rooms", "motorcycle")]
     rows_of(tmp_path, "protocols", rows)
-    table = tables.build(rows_of(tmp_path, "scores", scores("student", [[10.0]], ["0_1"])), "table_protocols")
+    table = tables.table("table_protocols", Rows(rows_of(tmp_path, "scores", scores("student", [[10.0]], ["0_1"]))))
     table = table.set_index("protocol")
     ours, luma, pooled = (table.loc[name] for name in ("psnr_rgb", "psnr_y", "psnr_rgb_pooled"))
     assert (ours["mean"], ours.difference_to_ours, ours.seeds, ours.images) == (21, 0, 2, 2)
@@ -205,7 +206,7 @@ def test_levels_are_read_from_names_with_their_gain_over_the_hazy_input(tmp_path
             + scores("aod_net", [[1.0] * 4], names)
             + scores("student", [[99.0], [99.0]], ["0_1"], "motorcycle")
             + scores("mc_fsrcnn-native", [[40.0]], ["0"], task="super_resolution"))
-    table = tables.build(rows_of(tmp_path, "scores", rows), "table_levels")
+    table = tables.table("table_levels", Rows(rows_of(tmp_path, "scores", rows)))
     assert list(zip(table.label, table.level)) == [("student", 1), ("student", 10), ("hazy", 1), ("hazy", 10)]
     assert table.psnr_rgb.tolist() == [22, 16, 11, 7] and table.gain_over_hazy.tolist() == [11, 9, 0, 0]
     assert table.images.tolist() == [2, 2, 2, 2] and table.seeds.tolist() == [2, 2, 1, 1]
@@ -218,7 +219,7 @@ def test_levels_show_the_runs_of_most_images_and_their_gain_over_the_same_ones(t
             + scores("longest-student", [[20.0, 21.0, 22.0, 23.0]], names)
             + scores("onward-student", [[24.0, 25.0, 26.0, 27.0]], names)
             + scores("hazy-all_pairs", [[10.0, 9.0, 16.0, 15.0]], names))
-    table = tables.build(rows_of(tmp_path, "scores", rows), "table_levels")
+    table = tables.table("table_levels", Rows(rows_of(tmp_path, "scores", rows)))
     assert table.label.tolist() == ["longest-student"] * 2 + ["onward-student"] * 2 + ["hazy-all_pairs"] * 2
     assert table.psnr_rgb.tolist() == [20.5, 22.5, 24.5, 26.5, 9.5, 15.5]
     assert table.gain_over_hazy.tolist() == [11, 7, 15, 11, 0, 0]
@@ -226,7 +227,7 @@ def test_levels_show_the_runs_of_most_images_and_their_gain_over_the_same_ones(t
 
 @pytest.mark.parametrize("level", range(1, 11))
 def test_a_level_s_beta_is_that_of_the_hazy_images(tmp_path, level):
-    table = tables.build(rows_of(tmp_path, "scores", scores("hazy", [[10.0]], [f"0_{level}"])), "table_levels")
+    table = tables.table("table_levels", Rows(rows_of(tmp_path, "scores", scores("hazy", [[10.0]], [f"0_{level}"]))))
     assert table.beta[0] == pytest.approx(sots_beta(level))
 
 
@@ -238,7 +239,7 @@ def curve(label, seed, validation, test):
 def test_selection_compares_the_checkpoint_of_validation_with_the_best_on_the_test_set(tmp_path):
     rows = (curve("student", 0, [20, 22, 21], [18, 19, 19.5]) + curve("student", 1, [20, 21, 22], [18, 19, 20])
             + curve("framework-as_released", 0, [20, 19], [17, 18]) + curve("aod_net", 0, [20], [np.nan]))
-    table = tables.build(rows_of(tmp_path, "curves", rows), "table_selection")
+    table = tables.table("table_selection", Rows(rows_of(tmp_path, "curves", rows)))
     assert table.label.tolist() == ["student", "framework-as_released"]
     student, framework = table.iloc[0], table.iloc[1]
     assert (student.psnr_selected_on_validation, student.psnr_selected_on_test) == (19.5, 19.75)
@@ -251,13 +252,13 @@ def test_selection_compares_the_checkpoint_of_validation_with_the_best_on_the_te
 def test_runs_that_did_not_track_the_test_set_say_not_run(tmp_path):
     rows = pd.DataFrame(curve("student", 0, [20, 22], [np.nan, np.nan]))
     for table in (rows, rows.drop(columns="test_psnr_rgb")):
-        assert tables.build(rows_of(tmp_path, "curves", table), "table_selection").status.tolist() == ["not run"]
+        assert tables.table("table_selection", Rows(rows_of(tmp_path, "curves", table))).status.tolist() == ["not run"]
 
 
 def test_haze_levels_are_drawn_with_their_beta_and_a_band_over_seeds(tmp_path):
     names = ["0_1", "0_5", "0_9"]
     rows = scores("student", [[24, 20, 14], [25, 21, 15]], names) + scores("hazy", [[14, 12, 9]], names)
-    fig = figures.haze_levels(tables.build(rows_of(tmp_path, "scores", rows), "table_levels"))
+    fig = figures.haze_levels(tables.table("table_levels", Rows(rows_of(tmp_path, "scores", rows))))
     (ax,) = fig.axes
     hazy, student = ax.lines
     assert (hazy.get_linestyle(), student.get_linestyle()) == ("--", "-")
@@ -268,4 +269,4 @@ def test_haze_levels_are_drawn_with_their_beta_and_a_band_over_seeds(tmp_path):
     assert low == pytest.approx(14.5 - 6.353, abs=1e-3) and high == pytest.approx(24.5 + 6.353, abs=1e-3)
     plt.close(fig)
     with pytest.raises(ValueError, match="no rows to draw"):
-        figures.haze_levels(tables.build(tmp_path, "table_levels").assign(psnr_rgb=np.nan))
+        figures.haze_levels(tables.table("table_levels", Rows(tmp_path)).assign(psnr_rgb=np.nan))

@@ -15,7 +15,8 @@ from dehazelib.data.sources import open_data
 from dehazelib.evaluation import real_haze as no_reference
 from dehazelib.evaluation.real_haze import statistics
 from dehazelib.experiments.spec import Spec
-from dehazelib.report import tables, tables_scores
+from dehazelib.report import tables, tables_extra
+from dehazelib.report.rows import Rows
 from dehazelib.training import runs
 
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
@@ -33,7 +34,7 @@ def photo(path, size=(40, 32), **options):
 
 
 def test_every_statistic_is_described_and_the_other_way_round():
-    assert set(statistics(grey(0.5))) == set(tables_scores.STATISTICS)
+    assert set(statistics(grey(0.5))) == set(tables_extra.STATISTICS)
 
 
 def test_a_grey_image_has_nothing_but_its_dark_channel():
@@ -71,7 +72,7 @@ def test_clipped_counts_after_rounding_to_eight_bits():
 def test_haze_moves_every_statistic_the_way_the_table_says():
     hazy, clear = open_data("rooms").tests["rooms"][0]
     before, after = statistics(hazy), statistics(clear)
-    for name, (direction, _) in tables_scores.STATISTICS.items():
+    for name, (direction, _) in tables_extra.STATISTICS.items():
         if name != "clipped":
             assert (after[name] < before[name]) == (direction == "lower"), name
 
@@ -105,7 +106,7 @@ def test_photographs_are_listed_where_there_are_any(tmp_path):
 def test_an_identity_network_changes_nothing_and_a_darker_one_lowers_the_dark_channel(tmp_path):
     photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png", (50, 40))]
     same = no_reference.compare(nn.Identity(), photos)
-    assert (same.before == same.after).all() and len(same) == 2 * len(tables_scores.STATISTICS)
+    assert (same.before == same.after).all() and len(same) == 2 * len(tables_extra.STATISTICS)
     assert same.drop_duplicates("image").iloc[:, :3].values.tolist() == [["a.png", 32, 40], ["b.png", 40, 50]]
 
     class Darker(nn.Module):
@@ -124,7 +125,7 @@ def test_the_table_follows_from_the_rows_that_were_written(tmp_path, monkeypatch
     monkeypatch.setattr(no_reference, "compare", None)  # the rows are kept: nothing is dehazed again
     pd.testing.assert_frame_equal(no_reference.measure([one], photos, tmp_path), rows, check_dtype=False)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "real_hazy.csv"), rows.reset_index(drop=True))
-    table = tables.build(tmp_path, "table_real_hazy")
+    table = tables.table("table_real_hazy", Rows(tmp_path))
     assert table.label.unique().tolist() == ["dark_channel_prior"] and (table.status == "measured").all()
     assert table.images.tolist() == [2] * len(table) and table.set_index("statistic").change["dark_channel"] < 0
 
@@ -140,7 +141,7 @@ def test_the_table_has_medians_over_photographs_of_means_over_seeds(tmp_path):
                    "statistic": "dark_channel", "before": before, "after": after}
                   for seed, rows in values.items() for image, (before, after) in enumerate(rows)]
                  ).to_csv(tmp_path / "real_hazy.csv", index=False)
-    table = tables.build(tmp_path, "table_real_hazy").set_index("statistic")
+    table = tables.table("table_real_hazy", Rows(tmp_path)).set_index("statistic")
     row = table.loc["dark_channel"]
     assert (row.before, row.after, row.change) == pytest.approx((0.6, 0.3, -0.2))
     assert (row.agree, row.seeds, row.images) == (2, 2, 3)
