@@ -72,6 +72,8 @@ def parser() -> Parser:
 
     bench = commands.add_parser("bench", help="time alternatives on this machine, for minutes")
     bench.add_argument("what", choices=["affinity", "training", "inference", "photo"])
+    bench.add_argument("--keep", action="store_true", help="write the rows to results/benchmarks, from which the "
+                       "README's table of speed is made (default: results/local, which git ignores)")
     bench.set_defaults(run=run_benchmark)
 
     verdict = commands.add_parser("verdict", help="print each claim of the paper with ours and a verdict")
@@ -226,11 +228,12 @@ def list_networks(options: argparse.Namespace) -> None:
 def run_benchmark(options: argparse.Namespace) -> None:
     from importlib import import_module
 
-    from dehazelib.profiling import timing
+    from dehazelib.bench import rows
 
-    table = import_module(f"dehazelib.bench.{options.what}").run()
+    folder = rows.committed() if options.keep else rows.local()
+    table = import_module(f"dehazelib.bench.{options.what}").run(folder)
     print(table.to_string(index=False, na_rep="", float_format="{:.4g}".format))
-    print(f"rows: {timing.file(options.what)}")
+    print(f"rows: {folder / options.what}.csv")
 
 
 def print_verdict(options: argparse.Namespace) -> None:

@@ -16,6 +16,9 @@ from dehazelib import paths
 PACKAGES = ("torch", "lightning", "numpy", "scipy", "pandas", "scikit-image", "pillow", "matplotlib", "seaborn")
 
 
+MACHINE = ["processor", "threads", "gpu"]  # columns of a row that say what it was measured on
+
+
 @dataclass(frozen=True, order=True)
 class Machine:
     """What something was measured on. gpu: its name, or empty if only the processor was used. threads: 0 if unknown."""

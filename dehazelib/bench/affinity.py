@@ -2,14 +2,16 @@
 
 import functools
 import math
-import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pandas as pd
 import torch
 
+from dehazelib.bench.rows import PROVENANCE, keep, local
 from dehazelib.distillation.affinity import ENTRYWISE, affinity_distance, affinity_distance_reference
 from dehazelib.profiling import memory, timing
+from dehazelib.provenance import MACHINE
 
 PIXELS = 115 * 155  # N of a 460x620 image pooled by 4
 FULL = 460 * 620  # N without pooling
@@ -52,7 +54,10 @@ def memories(cases: Iterable[tuple[str, int, int]], device: str = "cpu", largest
     rows = [{"device": device, "distance": distance, "channels": channels, "pixels": pixels, "method": method}
             for distance, channels, pixels in cases for method in methods(distance, pixels, largest, device)]
     calls = [(row["method"], row["distance"], row["pixels"], row["channels"], device) for row in rows]
-    measured = ([extra_mb(*call) for call in calls] if device != "cpu" else memory.in_fresh_processes(extra_mb, calls))
+    if device == "cpu":
+        measured = memory.in_fresh_processes(extra_mb, calls)
+    else:
+        measured = [extra_mb(*call) for call in calls]
     return pd.DataFrame(rows).assign(extra_mb=measured)
 
 
@@ -80,7 +85,7 @@ def table(times: pd.DataFrame, memories: pd.DataFrame) -> pd.DataFrame:
     the repeats) with quartiles, extra_mb, nxn_extra_mb, memory_percent (ours of the literal form's), matrix_gb (one
     N x N matrix of one image in float32). Empty where the literal form was not run.
     """
-    about = set(timing.PROVENANCE) - set(timing.MACHINE)
+    about = set(PROVENANCE) - set(MACHINE)
     shared = [column for column in times if column in memories and column not in about]
     case = [column for column in shared if column != "method"]
     whole = timing.summary(times, REFERENCE, by=case).merge(memories[[*shared, "extra_mb"]], on=shared)
@@ -138,39 +143,40 @@ def fitting(distance: str, device: str = "cpu", pixels: int = PIXELS) -> int:
     return fits
 
 
-def run(pixels: int = PIXELS, full: int = FULL, seconds: float = 10.0) -> pd.DataFrame:
-    """Returns the table of this machine, after measuring and keeping rows in affinity.csv, affinity_memory.csv and
-    affinity_accuracy.csv. The last row is L2 without pooling, where the literal form is out of reach.
+def run(folder: Path | None = None, pixels: int = PIXELS, full: int = FULL, seconds: float = 10.0) -> pd.DataFrame:
+    """Returns the table of this machine, after measuring and writing rows to affinity.csv, affinity_memory.csv and
+    affinity_accuracy.csv in `folder`. The last row is L2 without pooling, where the literal form is out of reach.
 
-    pixels, full: N of the comparison and of the last row; seconds: a step that takes longer is timed once.
+    folder: of the rows; default: bench.rows.local(). pixels, full: N of the comparison and of the last row. seconds: a
+    step that takes longer is timed once.
     """
+    folder = folder or local()
     timed, needed = [], []
-    for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
+    for device in timing.devices():
         sizes = {distance: fitting(distance, device, pixels) for distance in OURS}
-        cases = [(distance, channels, sizes[distance]) for distance, channels in CASES] + [("l2_norm", 3, full)]
+        cases = [(distance, channels, sizes[distance]) for distance, channels in CASES]
+        cases.append(("l2_norm", 3, full))
         smaller = [(distance, 3, n) for n in (1024, 4096) if n < pixels for distance in OURS]
-        needed.append(memories([*smaller, *cases], device, pixels))
-        timed.append(times(cases, device, seconds, pixels))
-        both = [pd.concat(parts, ignore_index=True).assign(batch=BATCH) for parts in (timed, needed)]
-        for rows, name in zip(both, ("affinity", "affinity_memory")):
-            timing.keep(rows, name)  # a GPU that fails leaves what the CPU measured
-    timing.keep(accuracy(), "affinity_accuracy")
-    return table(*both)
+        needed.append(memories([*smaller, *cases], device, pixels).assign(batch=BATCH))
+        timed.append(times(cases, device, seconds, pixels).assign(batch=BATCH))
+        keep(pd.concat(timed, ignore_index=True), "affinity", folder)  # now: a GPU may fail later
+        keep(pd.concat(needed, ignore_index=True), "affinity_memory", folder)
+    keep(accuracy(), "affinity_accuracy", folder)
+    return table(pd.concat(timed, ignore_index=True), pd.concat(needed, ignore_index=True))
 
 
 def methods(distance: str, pixels: int, largest: int, device: str = "cpu") -> list[str]:
     """Returns what there is to compare: ours, the fused kernels where they run, the literal form up to N = largest."""
-    fused = distance in ENTRYWISE and device.startswith("cuda") and fused_runs(device)
-    return [OURS[distance]] + [FUSED] * fused + [REFERENCE] * (pixels <= largest)
+    found = [OURS[distance]]
+    if distance in ENTRYWISE and device.startswith("cuda") and fused_runs(device):
+        found.append(FUSED)
+    if pixels <= largest:
+        found.append(REFERENCE)
+    return found
 
 
 @functools.cache
 def fused_runs(device: str) -> bool:
     """Returns whether the fused kernels run on this device; says so if they do not."""
-    try:
-        for distance in ENTRYWISE:
-            step(FUSED, distance, 64, device=device)()
-    except (ImportError, ValueError, RuntimeError) as error:
-        print(f"affinity: the fused kernels are left out: {str(error).splitlines()[0]}", file=sys.stderr)
-        return False
-    return True
+    kernels = {f"fused {distance}": step(FUSED, distance, 64, device=device) for distance in ENTRYWISE}
+    return len(timing.runnable(kernels)) == len(kernels)

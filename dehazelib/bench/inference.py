@@ -3,7 +3,6 @@
 import copy
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dehazelib import networks
+from dehazelib.bench.rows import keep, local
 from dehazelib.data.pairs import Pairs
 from dehazelib.data.sources import open_data
 from dehazelib.deploy import photos as inference
@@ -96,14 +96,14 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
     return methods
 
 
-def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES, repeats: int = 5,
-        seconds: float = 20.0, data: str | None = None, images: int = 6) -> pd.DataFrame:
+def run(folder: Path | None = None, weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
+        repeats: int = 5, seconds: float = 20.0, data: str | None = None, images: int = 6) -> pd.DataFrame:
     """Returns one row per device, size and runtime: ms, times as fast (ratio) as `against`, change of PSNR in dB.
 
     `against` is eager float32, or, where that was too slow to be timed, the same with freed memory kept.
 
-    Keeps all repeats in results/benchmarks/inference.csv and the change of PSNR on single images in
-    inference_accuracy.csv, after each device. What keeps freed memory runs in another process, which the image is
+    All repeats go to inference.csv in `folder` (default: bench.rows.local()), and the change of PSNR on single images
+    to inference_accuracy.csv, after each device. What keeps freed memory runs in another process, which the image is
     handed to within the time that counts; a runtime that fails, for lack of memory or of a compiler, is left out with a
     line. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32, as it
     is and with freed memory kept, and to the runtime that was quickest at the first; one that takes longer than half
@@ -112,22 +112,23 @@ def run(weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
     rooms.
     """
+    folder = folder or local()
     trained = weights is not None or inference.SHIPPED.exists()
     student = _student(weights, trained)
     timed, changed = [], []
-    with tempfile.TemporaryDirectory() as folder, memory.another_process() as call, torch.no_grad():
+    with tempfile.TemporaryDirectory() as scratch, memory.another_process() as call, torch.no_grad():
         call(torch.set_num_threads, torch.get_num_threads())
-        for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-            methods = runtimes(copy.deepcopy(student), device, Path(folder))
+        for device in timing.devices():
+            methods = runtimes(copy.deepcopy(student), device, Path(scratch))
             if device == "cpu" and can_keep():
                 methods[KEPT] = partial(_elsewhere, call, weights, trained)
             timed.append(times(methods, sizes, device, repeats, seconds))
-            timing.keep(pd.concat(timed), "inference")
+            keep(pd.concat(timed), "inference", folder)
             if trained:
                 pairs = next(iter(open_data(data or os.environ.get("DEHAZE_DATA") or "rooms").tests.values()))
                 working = {name: run for name, run in methods.items() if name in set(timed[-1].method)}
                 changed.append(accuracy(working, pairs.subset(images), device))
-                timing.keep(pd.concat(changed), "inference_accuracy")
+                keep(pd.concat(changed), "inference_accuracy", folder)
     rows = pd.concat(timed)
     table = pd.concat([_against_eager(part) for _, part in rows.groupby(CASE, sort=False)], ignore_index=True)
     if not trained:
@@ -142,25 +143,29 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
     """Returns one row per size, runtime and repeat: device, height, width, method, repeat, ms."""
     parts = []
     for height, width in sizes:
-        limit = seconds / 2 if parts else seconds
-        if parts and device == "cpu":  # a dict: the reference may be the quickest
-            methods = {name: methods[name] for name in (REFERENCE, KEPT, quickest(parts[0])) if name in methods}
-            before = parts[-1].groupby("method").ms.median()
-            if KEPT in methods and before.get(REFERENCE, 0) > limit * 1e3:
-                del methods[REFERENCE]
+        limit = seconds
+        if parts:
+            limit = seconds / 2
+            if device == "cpu":
+                methods = _for_larger(methods, parts, limit)
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
         calls = {name: partial(method, image) for name, method in methods.items()}
-        compiled = [name for name in calls if name.startswith("torch.compile")]
-        for name in list(calls) if device == "cuda" else compiled:  # compiling would count as a slow first run
-            try:
-                calls[name]()
-            except RuntimeError as error:  # also of the compiler, and of memory
-                print(f"{name} is left out at {height}x{width}: {str(error).splitlines()[0]}", file=sys.stderr)
-                del calls[name]
-        compiled = [name for name in compiled if name in calls]
-        rows = timing.compare(calls, repeats, limit, device, warm=compiled)
+        slow_first = {name: call for name, call in calls.items()  # compiles, which would count in its first time
+                      if device == "cuda" or name.startswith("torch.compile")}
+        working = timing.runnable(slow_first)
+        calls = {name: call for name, call in calls.items() if name in working or name not in slow_first}
+        rows = timing.compare(calls, repeats, limit, device, warm=[n for n in working if n.startswith("torch.compile")])
         parts.append(rows.assign(device=device, height=height, width=width))
     return pd.concat(parts, ignore_index=True)
+
+
+def _for_larger(methods: dict[str, Runtime], parts: list[pd.DataFrame], limit: float) -> dict[str, Runtime]:
+    """Returns what is worth timing on a CPU at the sizes after the first, which take seconds to minutes."""
+    names = {REFERENCE, KEPT, quickest(parts[0])}  # a set: the reference may be the quickest
+    before = parts[-1].groupby("method").ms.median()
+    if KEPT in methods and before.get(REFERENCE, 0) > limit * 1e3:
+        names.discard(REFERENCE)
+    return {name: method for name, method in methods.items() if name in names}
 
 
 def _against_eager(rows: pd.DataFrame) -> pd.DataFrame:

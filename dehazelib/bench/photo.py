@@ -1,8 +1,11 @@
 """A photograph of 24 megapixels, dehazed as by the command line: the whole process's memory, and how long it takes."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from dehazelib.bench.rows import keep, local
 from dehazelib.deploy import photos as inference
 from dehazelib.profiling import memory, timing
 from dehazelib.profiling.allocator import keep_freed_memory
@@ -10,15 +13,15 @@ from dehazelib.profiling.allocator import keep_freed_memory
 SIZE = (4000, 6000)  # height, width
 
 
-def run(size: tuple[int, int] = SIZE) -> pd.DataFrame:
+def run(folder: Path | None = None, size: tuple[int, int] = SIZE) -> pd.DataFrame:
     """Returns one row: the size, the peak memory of the whole process in MB (NaN where it cannot be read), seconds.
 
-    The shipped student dehazes random pixels in a fresh process on the CPU; the row is kept in
-    results/benchmarks/photo.csv.
+    The shipped student dehazes random pixels in a fresh process on the CPU; the row is written
+    to photo.csv in `folder` (default: bench.rows.local()).
     """
     ((peak, seconds),) = memory.in_fresh_processes(in_this_process, [size])
     table = pd.DataFrame([{"height": size[0], "width": size[1], "peak_mb": peak, "seconds": seconds}])
-    timing.keep(table, "photo")
+    keep(table, "photo", folder or local())
     return table
 
 

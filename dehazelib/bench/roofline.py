@@ -1,6 +1,7 @@
 """What a pass is made of, under this machine's roof: arithmetic intensity, attained speed, and what bounds both."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -10,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from dehazelib import networks
+from dehazelib.bench.rows import keep, local
 from dehazelib.evaluation.cost import SIZE
 from dehazelib.profiling import timing
 from dehazelib.profiling.allocator import freed_memory_kept
@@ -91,14 +93,18 @@ def probes(device: str = "cpu", seconds: float = 10.0) -> pd.DataFrame:
     return rows.rename(columns={"method": "name"}).merge(work, on="name").assign(kind="probe", device=device)
 
 
-def run(size: tuple[int, int] = SIZE) -> pd.DataFrame:
+def run(folder: Path | None = None, size: tuple[int, int] = SIZE) -> pd.DataFrame:
     """Returns the rows of all machines in roofline.csv, after measuring this one: kind (layer, probe), name, device,
-    repeat, gflop, mb, ms. On a CPU the layers work in channels last, and the process keeps freed memory."""
-    devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    repeat, gflop, mb, ms. On a CPU the layers work in channels last, and the process keeps freed memory.
+
+    folder: of the rows; default: bench.rows.local().
+    """
+    parts = []
     with freed_memory_kept():
-        parts = [part for device in devices for part in (layers(device, size), probes(device))]
+        for device in timing.devices():
+            parts += [layers(device, size), probes(device)]
     columns = ["kind", "name", "device", "repeat", "gflop", "mb", "ms"]
-    return timing.keep(pd.concat(parts, ignore_index=True)[columns], "roofline")
+    return keep(pd.concat(parts, ignore_index=True)[columns], "roofline", folder or local())
 
 
 @torch.no_grad()
@@ -110,8 +116,12 @@ def _layer(name: str, args: tuple) -> str:
     """Returns what a layer is called in the figure."""
     if name not in ("convolution", "convolution_backward"):
         return name.strip("_")
-    direction = "backward of " * name.endswith("backward")
-    image, weight = args[1:3] if direction else args[:2]
+    if name == "convolution_backward":
+        _, image, weight, *_ = args
+        direction = "backward of "
+    else:
+        image, weight, *_ = args
+        direction = ""
     outputs, inputs, kernel, _ = weight.shape
     if image.shape[2:].numel() == 1:
         return f"{direction}conv of one pixel"

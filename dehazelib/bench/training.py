@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from dehazelib import networks
 from dehazelib.bench import affinity, roofline
+from dehazelib.bench.rows import keep, local
 from dehazelib.data.pairs import Frames, Pair, Pairs, turned
 from dehazelib.data.sources import Data
 from dehazelib.distillation.affinity import affinity_distance_reference, pooled
@@ -28,8 +29,8 @@ from dehazelib.profiling.allocator import can_keep, freed_memory_kept
 from dehazelib.training import loop as training
 from dehazelib.training.autotune import Tuning, candidates
 
-REFERENCE, WAY = "as released", "exact affinity, channels last"
-GIVEN_BACK = ", freed memory given back"  # ends the name of a way that does not keep it
+REFERENCE, OURS = "as released", "exact affinity, channels last"
+GIVEN_BACK = f"{OURS}, freed memory given back"  # to the system, as programs do unless they ask otherwise
 STEPS = {"cpu": 1, "cuda": 10}  # at a time: on a GPU the next step begins while the one before runs
 SCENES = 8  # synthetic ones of the paper's size; what they show does not change the time
 PAPER_IMAGES = 13990 * 200  # of the published recipe
@@ -44,9 +45,11 @@ class ReleasedStep:
     Source: the authors' released training loop, github.com/anushrisuresh/Dehaze; networks are this study's.
     """
 
-    def __init__(self, folder: Path, device: torch.device):
+    def __init__(self, size: tuple[int, int], device: torch.device):
         self.rng = np.random.default_rng(0)
-        self.files = sorted(folder.glob("*_hazy.png"))
+        self.folder = tempfile.TemporaryDirectory()
+        write_images(scenes(size).train, Path(self.folder.name))
+        self.files = sorted(Path(self.folder.name).glob("*_hazy.png"))
         self.device = device
         self.student, self.teacher = networks.build("student").to(device), networks.build(TEACHER).to(device).eval()
         self.optimizer = torch.optim.Adam(self.student.parameters(), lr=RECIPES["released"]["lr"])
@@ -59,7 +62,9 @@ class ReleasedStep:
             self.taken += 1
             mirrored, turns = self.rng.random() < 0.5, int(self.rng.integers(4))
             images = torch.stack([_read(file), _read(file.with_name(file.name.replace("hazy", "clear")))])
-            pairs.append(turned(images.flip(-1) if mirrored else images, turns))
+            if mirrored:
+                images = images.flip(-1)
+            pairs.append(turned(images, turns))
         hazy, clear = torch.stack(pairs, 1)
         return hazy.to(self.device), clear.to(self.device)
 
@@ -83,47 +88,64 @@ class ReleasedStep:
             return psnr_rgb(output.clamp(0, 1), clear).mean().item() + loss.item()
 
 
-def run(size: tuple[int, int] = IMAGE, repeats: int = 5, seconds: float = 200.0) -> pd.DataFrame:
+def run(folder: Path | None = None, size: tuple[int, int] = IMAGE, repeats: int = 5,
+        seconds: float = 200.0) -> pd.DataFrame:
     """Returns one row per way of training: ms a step, images per second, ratio to the released step, projected hours of
-    the paper's whole recipe (13,990 images x 200 epochs); keeps the rows of all repeats in
-    results/benchmarks/training.csv.
+    the paper's whole recipe (13,990 images x 200 epochs); the rows of all repeats go to training.csv in `folder`
+    (default: bench.rows.local()).
 
-    All ways take batches of two whole images of `size` and the same objective, the framework as released; "student
-    alone" leaves the module out. The released step, and on a CPU one of ours, run in a process of their own, where
-    freed memory goes back to the system as it does unless a program asks otherwise; ours keep it, as in every run
-    (allocator.py). On a CPU those two warm up on images of a quarter of the size each way, since their steps take long.
-    On a GPU ten steps are timed at a time, and a way that does not run is left out with a line.
-    What a step of ours is made of: on a CPU rows of results/benchmarks/training_operations.csv (roofline.py), which
-    notebook 5 draws; on a GPU printed. Raises MemoryError if the literal form would not fit.
+    All ways take batches of two whole images of `size` and the same objective, the framework as in the released code;
+    "student alone" leaves the module out. The released step, and on a CPU one of ours, run in another process, where
+    freed memory goes back to the system; in this process it is kept, as in every run (profiling/allocator.py). On a CPU
+    those two warm up on images of a quarter of the size each way, since their steps take long. On a GPU ten steps are
+    timed at a time, and a way that does not run is left out with a line.
+    What a step of ours is made of goes to training_operations.csv on a CPU (see roofline.py); on a GPU it is printed.
+    Raises MemoryError if the literal form would not fit.
     """
+    folder = folder or local()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _check_memory(size, device)
-    data, spec = scenes(size), specification()
-    with tempfile.TemporaryDirectory() as folder, memory.another_process() as call, freed_memory_kept():
+    steps = STEPS[device.type]
+    with memory.another_process() as call, freed_memory_kept():
         call(torch.set_num_threads, torch.get_num_threads())
-        elsewhere = {REFERENCE: partial(_released, device, folder)}
+        elsewhere = [REFERENCE]
         if device.type == "cpu" and can_keep():
-            elsewhere[f"{WAY}{GIVEN_BACK}"] = _ours
-        warm = elsewhere if device.type == "cpu" else {}
-        for make in elsewhere.values():
-            call(_prepare, make, size)
-        for make in warm.values():
-            call(_take, make, _small(size), 1)
-        here = ours(spec, data, device)
-        steps = STEPS[device.type]
-        methods = {name: partial(call, _take, make, size, steps) for name, make in elsewhere.items()}
-        methods |= {name: partial(_repeat, run, steps) for name, run in _working(here, device).items()}
+            elsewhere.append(GIVEN_BACK)
+        for way in elsewhere:
+            call(take_steps, way, size, 0)  # makes it
+            if device.type == "cpu":
+                call(take_steps, way, _small(size), 1)
+        here = ours(specification(), scenes(size), device)
+        if device.type == "cuda":
+            here = timing.runnable(here, calls=2)  # a CUDA graph is recorded at the second call
+        methods = {way: partial(call, take_steps, way, size, steps) for way in elsewhere}
+        methods |= {way: partial(_repeat, step, steps) for way, step in here.items()}
+        warm = elsewhere if device.type == "cpu" else []
         rows = timing.compare(methods, repeats, seconds, device.type, warm=warm)
         rows = rows.assign(ms=rows.ms / steps, height=size[0], width=size[1], batch=BATCH)
-        timing.keep(rows, "training")
+        keep(rows, "training", folder)
         if device.type == "cpu":
-            timing.keep(roofline.operations(here[WAY], repeats=2).assign(kind="training"), "training_operations")
+            operations = roofline.operations(here[OURS], repeats=2).assign(kind="training")
+            keep(operations, "training_operations", folder)
         else:
-            print(profile(here[WAY]), file=sys.stderr)
+            print(profile(here[OURS]), file=sys.stderr)
     table = timing.summary(rows, REFERENCE)
     table["images_per_second"] = BATCH * 1e3 / table.ms
     table["hours_of_the_paper"] = PAPER_IMAGES / table.images_per_second / 3600
     return table
+
+
+def take_steps(way: str, size: tuple[int, int], steps: int) -> None:
+    """Takes steps of the released code, or of ours, on images of this size, in whichever process it is called."""
+    _repeat(_made(way, size), steps)
+
+
+@cache
+def _made(way: str, size: tuple[int, int]) -> Callable[[], object]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if way == REFERENCE:
+        return ReleasedStep(size, device)
+    return step(specification(), scenes(size), device, Tuning(True))
 
 
 def specification() -> Spec:
@@ -136,7 +158,7 @@ def ours(spec: Spec, data: Data, device: torch.device) -> dict[str, Callable]:
     """Returns our ways of taking the same step, by name; on a GPU every candidate of the autotuning, too."""
     low = "bf16-mixed"
     methods = {
-        WAY: step(spec, data, device, Tuning(True)),
+        OURS: step(spec, data, device, Tuning(True)),
         "exact affinity, channels last, bf16": step(spec.replace(precision=low), data, device, Tuning(True)),
         "student alone, channels last": step(spec.replace(features="none", teacher=""), data, device, Tuning(True)),
     }
@@ -193,34 +215,9 @@ def write_images(pairs: Pairs, folder: Path) -> None:
             Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{index}_{kind}.png")
 
 
-def _prepare(make: Callable[[tuple[int, int]], Callable[[], object]], size: tuple[int, int]) -> None:
-    """Makes what takes steps on images of this size, here, and takes none."""
-    make(size)
-
-
-def _take(make: Callable[[tuple[int, int]], Callable[[], object]], size: tuple[int, int], steps: int) -> None:
-    """Takes steps on images of this size, as `make` made what takes them, here, the first time."""
-    _repeat(make(size), steps)
-
-
 def _repeat(run: Callable[[], object], times: int) -> None:
     for _ in range(times):
         run()
-
-
-def _working(ways: dict[str, Callable], device: torch.device) -> dict[str, Callable]:
-    """Returns the ways that run here. On a GPU each is run twice first, since a CUDA graph is recorded at the second
-    run, and one that fails, for lack of memory or of a compiler, is left out with a line."""
-    if device.type == "cpu":
-        return ways
-    working = {}
-    for name, run in ways.items():
-        try:
-            _repeat(run, 2)
-            working[name] = run
-        except RuntimeError as error:
-            print(f"{name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
-    return working
 
 
 def _small(size: tuple[int, int]) -> tuple[int, int]:
@@ -228,19 +225,6 @@ def _small(size: tuple[int, int]) -> tuple[int, int]:
     of 4."""
     height, width = size
     return height // 16 * 4, width // 16 * 4
-
-
-@cache
-def _released(device: torch.device, folder: str, size: tuple[int, int]) -> ReleasedStep:
-    files = Path(folder) / f"{size[0]}x{size[1]}"
-    files.mkdir()
-    write_images(scenes(size).train, files)
-    return ReleasedStep(files, device)
-
-
-@cache
-def _ours(size: tuple[int, int]) -> Callable[[], None]:
-    return step(specification(), scenes(size), torch.device("cpu"), Tuning(True))
 
 
 def _read(file: Path) -> Tensor:
@@ -251,9 +235,11 @@ def _read(file: Path) -> Tensor:
 def _check_memory(size: tuple[int, int], device: torch.device) -> None:
     pixels = (size[0] // 4) * (size[1] // 4)
     matrices = BATCH * affinity.MATRICES["l2_norm"] * 4 * pixels**2 / 1e6
-    # of our ways, which run in another process than the released step
-    ours = KEPT_MB_PER_MEGAPIXEL if device.type == "cpu" else ACTIVATIONS_MB_PER_MEGAPIXEL
-    needed = affinity.HEADROOM * matrices + (ACTIVATIONS_MB_PER_MEGAPIXEL + ours) * BATCH * size[0] * size[1] / 1e6
+    megapixels = BATCH * size[0] * size[1] / 1e6
+    per_megapixel = 2 * ACTIVATIONS_MB_PER_MEGAPIXEL  # of the released step, and of ours beside it
+    if device.type == "cpu":
+        per_megapixel = ACTIVATIONS_MB_PER_MEGAPIXEL + KEPT_MB_PER_MEGAPIXEL
+    needed = affinity.HEADROOM * matrices + per_megapixel * megapixels
     free = memory.available_mb(device.type)
     if free < needed:
         raise MemoryError(f"the released step and ours beside it need about {needed / 1e3:.0f} GB, most for its N x N "

@@ -1,18 +1,14 @@
-"""How long methods take against each other: timed in turns, compared within each turn, kept per machine."""
+"""How long methods take against each other: timed in turns, compared within each turn."""
 
+import sys
 import time
 from collections.abc import Callable, Container
-from pathlib import Path
 
 import pandas as pd
+import torch
 
-from dehazelib import paths, provenance
-from dehazelib.files import write_csv
-
-PROVENANCE = ["processor", "threads", "gpu", "torch", "commit"]
-MACHINE = ["processor", "threads", "gpu"]
 MEASURED = ["method", "repeat", "ms"]
-LEAST = 3  # repeats, whatever they take
+MINIMUM_REPEATS = 3  # however long they take
 
 
 def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds: float = 60.0,
@@ -32,7 +28,7 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
     slow = {name: ms for name, ms in first.items() if ms > seconds * 1e3}
     rows = [{"method": name, "repeat": 0, "ms": ms} for name, ms in slow.items()]
     for repeat in range(repeats):
-        if repeat >= LEAST and time.perf_counter() - began > seconds:
+        if repeat >= MINIMUM_REPEATS and time.perf_counter() - began > seconds:
             break
         again = [name for name in methods if name not in slow]
         times = {name: milliseconds(methods[name], device) for name in again}
@@ -74,56 +70,28 @@ def summary(rows: pd.DataFrame, reference: str, by: list[str] | None = None) -> 
     return pd.DataFrame(parts).reset_index()
 
 
-def by_machine(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the median ms of each method and group, with one column per machine (processor, threads, GPU).
-
-    rows: as `keep` returns or wrote them.
-    """
-    gpus = rows.gpu.fillna("").map(lambda gpu: f", {gpu}" if gpu else "")
-    machine = rows.processor + ", " + rows.threads.astype(str) + " threads" + gpus
-    by = [column for column in rows if column not in [*PROVENANCE, "repeat", "ms"]]
-    groups = rows.assign(machine=machine).groupby([*by, "machine"], sort=False, dropna=False).ms
-    return groups.median().unstack("machine").reset_index().rename_axis(columns=None)
-
-
-def machine_name(processor: str, threads: int, gpu: str) -> str:
-    """Returns what to call a machine in a sentence: its GPU, else its processor and threads."""
-    return gpu or f"{processor}, {threads} threads"
+def runnable(methods: dict[str, Callable[[], object]], calls: int = 1) -> dict[str, Callable[[], object]]:
+    """Returns the methods that run on this machine, after calling each so many times; one that raises RuntimeError, for
+    lack of memory, of a kernel or of a compiler, is left out, and a line on standard error says why."""
+    working = {}
+    for name, method in methods.items():
+        try:
+            for _ in range(calls):
+                method()
+        except RuntimeError as error:
+            print(f"{name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
+        else:
+            working[name] = method
+    return working
 
 
-def file(name: str, folder: Path | None = None) -> Path:
-    """Returns the path of a benchmark's rows, in results/benchmarks or a study's folder."""
-    return (folder or paths.results() / "benchmarks") / f"{name}.csv"
-
-
-def keep(rows: pd.DataFrame, name: str, folder: Path | None = None) -> pd.DataFrame:
-    """Returns the benchmark's rows of all machines, as written to results/benchmarks/<name>.csv, or into `folder`.
-
-    These rows, with where they come from (processor, threads, gpu, torch, commit), replace those that this machine
-    (processor, threads and GPU) had in the file; other machines' rows stay.
-    """
-    facts = provenance.environment()
-    return replace(rows.assign(**{column: facts[column] for column in PROVENANCE}), file(name, folder), MACHINE)
-
-
-def replace(rows: pd.DataFrame, path: Path, key: list[str]) -> pd.DataFrame:
-    """Returns the rows of a CSV file after putting these in the place of earlier ones with the same values of `key`, or
-    of all where the file has no such columns."""
-    if path.exists() and set(key) <= set(old := pd.read_csv(path)):
-        new = set(_keys(rows, key))
-        old = old[[value not in new for value in _keys(old, key)]]
-        rows = pd.concat([old, rows], ignore_index=True) if len(old) else rows
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(rows, path)
-    return rows
-
-
-def _keys(rows: pd.DataFrame, key: list[str]) -> list[tuple]:
-    return list(rows[key].fillna("").astype(str).itertuples(index=False, name=None))
+def devices() -> list[str]:
+    """Returns the devices to measure on: cpu, and cuda where there is a GPU."""
+    if torch.cuda.is_available():
+        return ["cpu", "cuda"]
+    return ["cpu"]
 
 
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
-        import torch  # here: reading what was timed needs none
-
         torch.cuda.synchronize()

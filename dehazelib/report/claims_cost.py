@@ -6,8 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from dehazelib.profiling import timing
-from dehazelib.provenance import Machine
+from dehazelib.provenance import MACHINE, Machine
 from dehazelib.report.claims import (
     PAPER_GPU,
     Measurement,
@@ -89,7 +88,7 @@ def training_overhead(study: Rows, claim: pd.Series) -> Measurement:
     file = study.folder.parent / "benchmarks" / "training.csv"
     if not file.exists():
         raise NotTested("not run: no benchmarks/training.csv beside the study (dehazelib bench training)")
-    machines = [rows for _, rows in pd.read_csv(file, dtype={"gpu": str}).fillna({"gpu": ""}).groupby(timing.MACHINE)]
+    machines = [rows for _, rows in pd.read_csv(file, dtype={"gpu": str}).fillna({"gpu": ""}).groupby(MACHINE)]
     machines.sort(key=lambda rows: not rows.gpu.any())
     steps = [(step, rows.gpu.any()) for rows in machines if (step := _step_over_student(rows))]
     if not steps:

@@ -1,17 +1,16 @@
 """What the benchmarks' rows in results/benchmarks say, machine by machine, as numbers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 
 import pandas as pd
 
 from dehazelib.profiling import timing
-from dehazelib.provenance import Machine
+from dehazelib.provenance import MACHINE, Machine
 from dehazelib.report.rows import published_images
 
-MACHINE = [field.name for field in fields(Machine)]  # columns of a benchmark's rows
 POOLED = {"pixels": 17825, "channels": 3}  # a 460x620 image pooled by 4, as the affinity module sees it
 IMAGE = {"height": 460, "width": 620}
 LITERAL, RELEASED, EAGER, ONNX = "N x N", "as released", "eager", "ONNX Runtime"  # what each benchmark compares with

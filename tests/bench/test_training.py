@@ -17,10 +17,9 @@ SIZE = (32, 40)
 
 
 @pytest.fixture
-def released(tmp_path):
-    bench.write_images(bench.scenes(SIZE).train, tmp_path)
+def released():
     torch.manual_seed(0)
-    return bench.ReleasedStep(tmp_path, torch.device("cpu"))
+    return bench.ReleasedStep(SIZE, torch.device("cpu"))
 
 
 def test_the_released_step_minimises_what_the_framework_does(released):
@@ -58,51 +57,50 @@ def test_too_little_memory_for_the_literal_form_is_said_before_anything_runs(mon
         bench.run()
 
 
-def test_the_released_step_runs_in_a_process_of_its_own_and_all_ways_are_kept(monkeypatch, tmp_path):
-    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+@pytest.mark.slow
+def test_the_released_step_runs_in_a_process_of_its_own_and_all_rows_are_written(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    table = bench.run(SIZE, repeats=1).set_index("method")
-    given_back = {bench.WAY + bench.GIVEN_BACK} if can_keep() else set()
-    ways = {bench.REFERENCE, bench.WAY, "student alone, channels last"} | given_back
+    table = bench.run(tmp_path, SIZE, repeats=1).set_index("method")
+    ways = {bench.REFERENCE, bench.OURS, "student alone, channels last"}
+    if can_keep():
+        ways.add(bench.GIVEN_BACK)
     assert ways <= set(table.index) and table.ratio[bench.REFERENCE] == 1
-    assert set(pd.read_csv(tmp_path / "benchmarks" / "training.csv").method) == set(table.index)
-    operations = pd.read_csv(tmp_path / "benchmarks" / "training_operations.csv")
+    assert set(pd.read_csv(tmp_path / "training.csv").method) == set(table.index)
+    operations = pd.read_csv(tmp_path / "training_operations.csv")
     assert set(operations.kind) == {"training"} and not operations.processor.isna().any()
     conv = operations[operations.repeat == 0].set_index("name").gflop.filter(like="conv 3x3, 16 to 16")
     assert conv["backward of conv 3x3, 16 to 16"] == pytest.approx(2 * conv["conv 3x3, 16 to 16"])
 
 
-def test_slow_ways_warm_up_on_small_images_and_are_prepared_before_they_are_timed(monkeypatch, tmp_path):
-    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+def test_slow_ways_are_made_and_warmed_up_on_small_images_before_they_are_timed(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: lambda: torch.ones(1).relu()})
+    monkeypatch.setattr(bench, "ours", lambda *_: {bench.OURS: lambda: torch.ones(1).relu()})
     calls = []
 
-    @contextlib.contextmanager
-    def this_process():
-        yield lambda function, *given: calls.append((function.__name__, *given[1:])) or function(*given)
+    def call(function, *given):
+        calls.append(given)
+        return function(*given)
 
-    monkeypatch.setattr(memory, "another_process", this_process)
-    bench.run(SIZE, repeats=2)
-    ways = 1 + can_keep()
-    steps = [[("_take", (8, 8), 1)] * ways, [("_take", SIZE, 1)] * ways * 2]
-    assert calls[1:] == [("_prepare", SIZE)] * ways + sum(steps, [])
+    monkeypatch.setattr(memory, "another_process", lambda: contextlib.nullcontext(call))
+    bench.run(tmp_path, SIZE, repeats=2)
+    ways = [bench.REFERENCE, bench.GIVEN_BACK][: 1 + can_keep()]
+    made = [given for way in ways for given in ((way, SIZE, 0), (way, (8, 8), 1))]
+    assert calls[1:] == made + [(way, SIZE, 1) for way in ways] * 2
 
 
 def test_a_gpu_takes_several_steps_at_a_time_whose_mean_counts(monkeypatch, tmp_path):
-    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     taken = []
 
     def compare(methods, *_, **more):
-        methods[bench.WAY]()
+        methods[bench.OURS]()
         return pd.DataFrame([{"method": name, "repeat": 0, "ms": 30.0} for name in methods])
 
-    monkeypatch.setattr(bench, "ours", lambda *_: {bench.WAY: lambda: taken.append(1)})
+    monkeypatch.setattr(bench, "ours", lambda *_: {bench.OURS: lambda: taken.append(1)})
     monkeypatch.setattr(bench.timing, "compare", compare)
     monkeypatch.setattr(bench.roofline, "operations", lambda *_, **more: pd.DataFrame())
     monkeypatch.setitem(bench.STEPS, "cpu", 3)
-    assert (bench.run(SIZE).ms == 10).all() and len(taken) == 3
+    assert (bench.run(tmp_path, SIZE).ms == 10).all() and len(taken) == 3
 
 
 def test_the_profile_of_a_gpu_counts_its_kernels_alone(monkeypatch):
@@ -119,15 +117,3 @@ def test_the_profile_of_a_gpu_counts_its_kernels_alone(monkeypatch):
     assert told == ["a step of 2.5 ms under the profiler, GPU busy 80 % of the time:",
                     "   75.0 %  conv", "   25.0 %  add"]
     assert len(taken) == 4
-
-
-def test_on_a_gpu_each_way_is_recorded_first_and_one_that_fails_is_left_out(capsys):
-    taken = []
-
-    def broken():
-        raise RuntimeError("no compiler\nand more")
-
-    ways = {"good": lambda: taken.append(1), "broken": broken}
-    assert bench._working(ways, torch.device("cpu")) == ways and not taken
-    assert set(bench._working(ways, torch.device("cuda"))) == {"good"} and len(taken) == 2
-    assert capsys.readouterr().err == "broken is left out: no compiler\n"
