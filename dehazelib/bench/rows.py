@@ -22,6 +22,16 @@ def local() -> Path:
     return paths.results() / "local"
 
 
+def known(name: str) -> pd.DataFrame:
+    """Returns a benchmark's rows of all machines: the committed ones, and this machine's local ones in place of its
+    committed ones; without columns if it was never run."""
+    rows = pd.DataFrame()
+    for file in (committed() / f"{name}.csv", local() / f"{name}.csv"):
+        if file.exists():
+            rows = _merged(rows, pd.read_csv(file), MACHINE)
+    return rows
+
+
 def keep(rows: pd.DataFrame, name: str, folder: Path) -> pd.DataFrame:
     """Returns the benchmark's rows of all machines, as written to <folder>/<name>.csv.
 
@@ -47,6 +57,8 @@ def by_machine(rows: pd.DataFrame) -> pd.DataFrame:
 
     rows: as `keep` returns or wrote them.
     """
+    if rows.empty:
+        return rows
     machine = [str(provenance.Machine.of(row)) for _, row in rows[MACHINE].iterrows()]
     by = [column for column in rows if column not in [*PROVENANCE, "repeat", "ms"]]
     groups = rows.assign(machine=machine).groupby([*by, "machine"], sort=False, dropna=False).ms
