@@ -112,7 +112,7 @@ def baseline(settings: Settings, name: str) -> Spec:
 
 
 def _recipe_of(settings: Settings, name: str) -> Spec:
-    from dehazelib.networks import CATALOGUE  # imports torch
+    from dehazelib.networks import CATALOGUE, recipes  # imports torch
 
     if name not in CATALOGUE or CATALOGUE[name].role not in ("dehazing", "zero_shot"):
         raise ValueError(f"{name!r} is no dehazing network of the catalogue; see: dehazelib networks.")
@@ -121,7 +121,7 @@ def _recipe_of(settings: Settings, name: str) -> Spec:
     if entry.role == "zero_shot":
         return spec.replace(steps=settings.zero_shot_steps)
     if settings.baseline_recipe == "authors":
-        known = {k: v for k, v in entry.builder.RECIPE.items() if v is not None}
+        known = recipes().get(name, {})
         beta1, beta2 = known.get("betas", (0.9, 0.999))
         own = {k: known[k] for k in ("optimizer", "lr", "weight_decay", "loss") if k in known}
         return spec.replace(beta1=beta1, beta2=beta2, **own)

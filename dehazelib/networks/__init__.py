@@ -3,11 +3,12 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
+import yaml
 from torch import nn
 
-from dehazelib.networks.aod_net import AODNet
 from dehazelib.networks.cycle_dehaze import CycleDehaze, CycleDehazeObjective
 from dehazelib.networks.dark_channel_prior import DarkChannelPrior
 from dehazelib.networks.dcpdn import DCPDN, DCPDNObjective
@@ -16,15 +17,13 @@ from dehazelib.networks.dehazenet import DehazeNet, PatchTransmission
 from dehazelib.networks.dehazing_4k import Dehazing4K
 from dehazelib.networks.drn import DRN, DRNObjective
 from dehazelib.networks.famed_net import DeepSupervision, FAMEDNet
-from dehazelib.networks.ffa_net import FFANet
 from dehazelib.networks.fsrcnn import FSRCNN, MultiChannelFSRCNN
 from dehazelib.networks.gcanet import GCANet
 from dehazelib.networks.gfn import GFN, GFNObjective
 from dehazelib.networks.griddehazenet import GridDehazeNet
 from dehazelib.networks.gunet import GUNet
 from dehazelib.networks.interpolation import Black, Interpolation
-from dehazelib.networks.ld_net import LDNet
-from dehazelib.networks.lsid_fcnn import LSIDFCNN
+from dehazelib.networks.k_networks import LSIDFCNN, AODNet, LDNet
 from dehazelib.networks.msbdn import MSBDN
 from dehazelib.networks.mscnn import MSCNN
 from dehazelib.networks.pfdn import PFDN
@@ -51,7 +50,7 @@ class Entry:
     published_gflops: str = ""
     objective: Callable[[nn.Module], nn.Module] | None = None  # the authors' own training objective, if they had one
     pairs: bool = True  # whether it can also learn from hazy/clear pairs by a plain loss
-    lr: float = 1e-3  # learning rate of the common recipe, for networks whose outputs have another scale
+    lr: float = 1e-3  # of the study's common recipe; another for networks whose outputs have another scale
     reduction: int = 1  # the input is this many times smaller than the paper's 460x620 image
 
     def build(self, **options) -> nn.Module:
@@ -75,15 +74,16 @@ ENTRIES = (
     Entry("cycle_dehaze", "Cycle-Dehaze", "dehazing", CycleDehaze, {}, "10.602 M", "311.746", CycleDehazeObjective,
           pairs=False),
     Entry("msbdn", "MSBDN", "dehazing", MSBDN, {}, "31.353 M", "165.968"),
-    Entry("ffa_net", "FFA-Net (3 x 12 blocks)", "dehazing", FFANet, {}, "2.871 M", "1613.042"),
+    Entry("ffa_net", "FFA-Net (3 x 12 blocks)", "dehazing", Student, {"channels": 64, "inner_blocks": 12},
+          "2.871 M", "1613.042"),
     Entry("pfdn", "PFDN", "dehazing", PFDN, {}, "11.278 M"),
     Entry("dehazing_4k", "4K-Dehazing", "dehazing", Dehazing4K, {}, "34.547 M", "210.715"),
     Entry("griddehazenet", "GridDehazeNet", "dehazing", GridDehazeNet, {}, "0.956 M", "155.043"),
-    Entry("student", "Ours [Student]", "dehazing", Student, {}, "0.096 M", lr=2e-3),
+    Entry("student", "Ours [Student]", "dehazing", Student, {}, "0.096 M"),
     # today's light alternatives
     Entry("ld_net", "LD-Net", "dehazing", LDNet),
-    Entry("gunet_t", "gUNet-T", "dehazing", GUNet, {"size": "t"}),
-    Entry("dehazeformer_t", "DehazeFormer-T", "dehazing", DehazeFormer, {"size": "t"}),
+    Entry("gunet_t", "gUNet-T", "dehazing", GUNet),
+    Entry("dehazeformer_t", "DehazeFormer-T", "dehazing", DehazeFormer),
     # Tables 1 to 4
     Entry("fsrcnn_x2", "FSRCNN-2x", "super_resolution", FSRCNN, {"scale": 2}, "24.68 K", reduction=2),
     Entry("fsrcnn_x4", "FSRCNN-4x", "super_resolution", FSRCNN, {"scale": 4}, "24.68 K", reduction=4),
@@ -113,6 +113,12 @@ def build(name: str, **options) -> nn.Module:
     if name not in CATALOGUE:
         raise ValueError(f"No network {name!r}. The catalogue has: {', '.join(CATALOGUE)}.")
     return CATALOGUE[name].build(**options)
+
+
+@functools.cache
+def recipes() -> dict[str, dict]:
+    """Returns network -> how its authors train it, as far as they say; see recipes.yaml."""
+    return yaml.safe_load(Path(__file__).with_name("recipes.yaml").read_text(encoding="utf-8"))
 
 
 def parameters(network: nn.Module) -> int:

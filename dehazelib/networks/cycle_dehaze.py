@@ -1,16 +1,15 @@
-"""Cycle-Dehaze: a CycleGAN for unpaired dehazing, with a Laplacian pyramid around it for full-size images."""
+"""Cycle-Dehaze: a CycleGAN for unpaired dehazing."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
+from dehazelib.networks.layers import conv, pad_to, padded
 
-SIDE = 256  # the only image side the published generator sees
-LEVELS = 4  # reductions of the published Laplacian pyramid
+BLOCKS = 6  # of the generator
 REAL = 0.9  # the least-squares label of a real image
 CYCLE = 10.0  # weight of both cycle losses
-REDUCE = (0.0625, 0.25, 0.375, 0.25, 0.0625)  # Burt and Adelson's kernel with a = 0.375
 
 
 def normal_weights(network: nn.Module) -> None:
@@ -50,13 +49,10 @@ class PatchDiscriminator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, channels: int, affine: bool):
+    def __init__(self, channels: int):
         super().__init__()
-        self.conv1, self.conv2 = (
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=not affine)
-            for _ in range(2)
-        )
-        self.norm1, self.norm2 = (nn.InstanceNorm2d(channels, affine=affine) for _ in range(2))
+        self.conv1, self.conv2 = (conv(channels, channels, padding_mode="reflect") for _ in range(2))
+        self.norm1, self.norm2 = nn.InstanceNorm2d(channels), nn.InstanceNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu(self.norm1(self.conv1(x)))
@@ -64,90 +60,47 @@ class ResidualBlock(nn.Module):
 
 
 class Generator(nn.Sequential):
-    """Returns an image in [-1, 1] from one in [-1, 1], both (B, 3, H, W) with H and W multiples of 4.
+    """Returns an image in [-1, 1] from one in [-1, 1], both (B, 3, H, W) with H and W multiples of 4."""
 
-    affine: instance norm with scale and shift, and no bias in the convolutions.
-    """
-
-    def __init__(self, blocks: int, affine: bool, width: int):
+    def __init__(self, width: int):
         def stage(convolution: nn.Module) -> list[nn.Module]:
-            return [convolution, nn.InstanceNorm2d(convolution.out_channels, affine=affine), nn.ReLU()]
+            return [convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU()]
 
-        bias, wider, widest = not affine, 2 * width, 4 * width
+        wider, widest = 2 * width, 4 * width
         super().__init__(
-            *stage(nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect", bias=bias)),
-            *stage(nn.Conv2d(width, wider, 3, 2, 1, bias=bias)),
-            *stage(nn.Conv2d(wider, widest, 3, 2, 1, bias=bias)),  # (B, 256, H/4, W/4)
-            *[ResidualBlock(widest, affine) for _ in range(blocks)],
-            *stage(nn.ConvTranspose2d(widest, wider, 3, 2, 1, output_padding=1, bias=bias)),
-            *stage(nn.ConvTranspose2d(wider, width, 3, 2, 1, output_padding=1, bias=bias)),
-            nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect", bias=bias),
+            *stage(conv(3, width, 7, padding_mode="reflect")),
+            *stage(conv(width, wider, stride=2)),
+            *stage(conv(wider, widest, stride=2)),  # (B, 256, H/4, W/4)
+            *[ResidualBlock(widest) for _ in range(BLOCKS)],
+            *stage(nn.ConvTranspose2d(widest, wider, 3, 2, 1, output_padding=1)),
+            *stage(nn.ConvTranspose2d(wider, width, 3, 2, 1, output_padding=1)),
+            conv(width, 3, 7, padding_mode="reflect"),
             nn.Tanh(),
         )
-        self.options = (blocks, affine, width)
+        self.width = width
         normal_weights(self)
-
-
-def reduce(image: Tensor) -> Tensor:
-    """Returns the next level of a Gaussian pyramid: (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))."""
-    channels, row = image.shape[1], image.new_tensor(REDUCE)
-    kernel = torch.outer(row, row).expand(channels, 1, 5, 5)
-    return F.conv2d(F.pad(image, (2, 2, 2, 2), mode="replicate"), kernel, stride=2, groups=channels)
-
-
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Returns the image at `size` (height, width): bicubic, with antialiasing where it shrinks."""
-    return F.interpolate(image, size=size, mode="bicubic", antialias=True)
-
-
-def with_details_of(hazy: Tensor, coarse: Tensor) -> Tensor:
-    """Returns `coarse` (any size) at the size of `hazy`, with the hazy image's Laplacian levels added."""
-    pyramid = [hazy]
-    for _ in range(LEVELS):
-        pyramid.append(reduce(pyramid[-1]))
-    for level, below in zip(pyramid[-2::-1], pyramid[:0:-1]):
-        size = level.shape[-2:]
-        coarse = resize(coarse, size) + level - resize(below, size)
-    return coarse
 
 
 class CycleDehaze(nn.Module):
     """Returns the dehazed image, (B, 3, H, W) in [0, 1].
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; reflect-padded to a multiple of 4 inside.
-    blocks, affine: see Generator; the defaults are what the paper's table measured, plain CycleGAN's 6-block
-      generator *and* its discriminator. The published network is blocks=9, affine=True, discriminator=False,
-      pyramid=True.
+    It is what the paper's table measured: plain CycleGAN's 6-block generator *and* its discriminator. The published
+    network has 9 blocks and affine norms, sees images resized to 256 x 256, and regains their size and details through
+    a Laplacian pyramid.
     discriminator: keep the discriminator of clear images as part of the network. It is counted in the table's
       parameters and GFLOPs (see table_graph) but dehazing never runs it.
-    pyramid: the published pipeline for full-size images: the generator sees the image resized to 256 x 256,
-      and its output regains the size and the details of the hazy image through a Laplacian pyramid (values
-      may leave [0, 1]).
     width: channels of the generator's first layer.
     Source: Engin et al., "Cycle-Dehaze", CVPRW 2018, and its repository engindeniz/Cycle-Dehaze.
     """
 
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "batch": 1, "crop": 256,
-        "loss": "objective",
-        "source": "engindeniz/Cycle-Dehaze: whole images resized to 256x256; 100k constant steps, 100k to 0",
-    }
-
-    def __init__(self, blocks: int = 6, affine: bool = False, discriminator: bool = True,
-                 pyramid: bool = False, width: int = 64):
+    def __init__(self, discriminator: bool = True, width: int = 64):
         super().__init__()
-        self.generator = Generator(blocks, affine, width)
+        self.generator = Generator(width)
         self.discriminator = PatchDiscriminator() if discriminator else None
-        self.pyramid = pyramid
 
+    @padded(4)
     def forward(self, hazy: Tensor) -> Tensor:
-        if self.pyramid:
-            return with_details_of(hazy, self.translate(resize(hazy, (SIDE, SIDE))))
-        height, width = hazy.shape[-2:]
-        return self.translate(padded(hazy))[..., :height, :width]
-
-    def translate(self, hazy: Tensor) -> Tensor:
-        """Returns the generator's image, both (B, 3, H, W) in [0, 1] with H and W multiples of 4."""
         return (self.generator((hazy - 0.5) / 0.5) + 1) / 2
 
     def table_graph(self, hazy: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,12 +112,6 @@ class CycleDehaze(nn.Module):
             raise ValueError("The table measured both parts: build CycleDehaze(discriminator=True).")
         dehazed = self.generator((hazy - 0.5) / 0.5)
         return (dehazed + 1) / 2, self.discriminator(dehazed)
-
-
-def padded(images: Tensor) -> Tensor:
-    """(B, 3, H, W) images, reflected at their right and lower edges to the next multiples of 4 in height and width."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % 4, 0, -height % 4), mode="reflect")
 
 
 class CycleDehazeObjective(Objective):
@@ -180,7 +127,7 @@ class CycleDehazeObjective(Objective):
 
     def __init__(self, network: CycleDehaze):
         super().__init__(network)
-        self.add_haze = Generator(*network.generator.options)
+        self.add_haze = Generator(network.generator.width)
         self.hazy_score = PatchDiscriminator()
         self.own_clear_score = PatchDiscriminator() if network.discriminator is None else None
 
@@ -194,7 +141,7 @@ class CycleDehazeObjective(Objective):
 
     def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
         # (B, 3, H, W) in [-1, 1], unpaired
-        hazy, clear = (2 * padded(images) - 1 for images in (inputs, target.roll(1, 0)))
+        hazy, clear = (2 * pad_to(images, 4) - 1 for images in (inputs, target.roll(1, 0)))
         if group == 0:
             return self.generator_loss(hazy, clear)
         with torch.no_grad():

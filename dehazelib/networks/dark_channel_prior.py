@@ -16,8 +16,6 @@ class DarkChannelPrior(nn.Module):
     0.1, 15 x 15, brightest 0.1 %); the guided filter of TPAMI 2013 in place of soft matting.
     """
 
-    RECIPE: dict = {}
-
     def __init__(self, patch: int = 15, haze_removed: float = 0.95, minimum_transmission: float = 0.1,
                  radius: int = 60, eps: float = 1e-3):
         super().__init__()

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
 from dehazelib.networks.cycle_dehaze import PatchDiscriminator, normal_weights
+from dehazelib.networks.layers import conv, pad_to
 
 AIRLIGHT_SIDE = 512  # pixels: the authors' training size, and a multiple of the U-Net's 2 ** 8
 POOLS = (32, 16, 8, 4)  # pixels
@@ -13,8 +14,7 @@ ADVERSARIAL, GRADIENT = 0.35, 2.0  # weights of the loss terms
 
 
 def norm_relu_conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), convolution)
+    return nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), conv(inputs, outputs, kernel, bias=False))
 
 
 class DenseLayer(nn.Module):
@@ -50,8 +50,8 @@ class PyramidHead(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.squeeze = nn.ModuleList(nn.Conv2d(20, 1, 1) for _ in POOLS)
-        self.last = nn.Conv2d(20 + len(POOLS), 3, 3, padding=1)
+        self.squeeze = nn.ModuleList(conv(20, 1, 1) for _ in POOLS)
+        self.last = conv(20 + len(POOLS), 3)
 
     def forward(self, x: Tensor) -> Tensor:
         averages = [
@@ -67,14 +67,14 @@ class Transmission(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+            conv(3, 64, 7, stride=2, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
         )
         self.down = nn.ModuleList([dense_block(64, 6), dense_block(128, 12), dense_block(256, 24)])
         self.up = nn.ModuleList([
             up_block(512, 256, 128), up_block(384, 256, 128), up_block(256, 128, 64), up_block(64, 64, 32),
             up_block(32, 32, 16),
         ])
-        self.join = nn.Conv2d(16 + 3, 20, 3, padding=1)
+        self.join = conv(16 + 3, 20)
         self.head = PyramidHead()
 
     def forward(self, hazy: Tensor) -> Tensor:
@@ -125,38 +125,30 @@ class DCPDN(nn.Module):
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; reflect-padded to a multiple of 32 inside. The
     airlight's U-Net sees the image resized to 512 x 512, since it needs multiples of 256 and only its average
     counts.
-    unused_parts: keep the second U-Net (54 of the 67 million parameters) and the batch norm that the authors'
-    code builds but never runs; the paper's table counts them. False gives the network that works.
+    `unused`: a second U-Net (54 of the 67 million parameters) and smaller layers that the authors' code builds but
+    never runs; the paper's table counts them.
     The encoder starts from random weights, not from ImageNet's as published. The authors also tested in
     training mode (batch norm and dropout active); here evaluation is deterministic.
     Source: Zhang and Patel, "Densely Connected Pyramid Dehazing Network", CVPR 2018; repository
     hezhangsprinter/DCPDN.
     """
 
-    RECIPE = {
-        "optimizer": "adam", "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 5e-5, "batch": 1, "crop": 512,
-        "loss": "objective",
-        "source": "hezhangsprinter/DCPDN, train.py: rate linearly to 0 over 400 epochs; no weight decay "
-                  "in the discriminator; the paper trains in stages",
-    }
-
-    def __init__(self, unused_parts: bool = True):
+    def __init__(self):
         super().__init__()
         self.transmission, self.airlight = Transmission(), UNet(8, 3)
         self.refine = nn.Sequential(
-            nn.Conv2d(6, 20, 3, padding=1), nn.LeakyReLU(0.2),
-            nn.Conv2d(20, 20, 3, padding=1), nn.LeakyReLU(0.2),
+            conv(6, 20), nn.LeakyReLU(0.2),
+            conv(20, 20), nn.LeakyReLU(0.2),
         )
         self.head = PyramidHead()
-        self.unused = nn.ModuleList()
-        if unused_parts:
-            self.unused += [UNet(64, 20), PyramidHead(), nn.Conv2d(24, 3, 3, bias=False), nn.BatchNorm2d(20)]
+        self.unused = nn.ModuleList(
+            [UNet(64, 20), PyramidHead(), nn.Conv2d(24, 3, 3, bias=False), nn.BatchNorm2d(20)])
         normal_weights(self)
 
     def decompose(self, hazy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns (dehazed (B, 3, H, W), transmission (B, 3, H, W), airlight (B, 3, 1, 1))."""
         height, width = hazy.shape[-2:]
-        x = F.pad(hazy, (0, -width % 32, 0, -height % 32), mode="reflect")
+        x = pad_to(hazy, 32)
         transmission = self.transmission(x)
         whole = F.interpolate(hazy, (AIRLIGHT_SIDE, AIRLIGHT_SIDE), mode="bilinear")
         airlight = F.leaky_relu(self.airlight(whole), 0.2).mean((2, 3), keepdim=True)

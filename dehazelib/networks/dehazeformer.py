@@ -1,18 +1,20 @@
-"""DehazeFormer: a Swin-like transformer with a revised layer norm and reflect-padded shifted windows."""
+"""DehazeFormer-T: a Swin-like transformer with a revised layer norm and reflect-padded shifted windows."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.networks.gunet import SelectiveFusion, Up, scaled_normal
+from dehazelib.networks.layers import padded
 
 WINDOW = 8  # pixels
-WIDTHS, HEADS, RATIOS = (24, 48, 96, 48, 24), (2, 4, 6, 1, 1), (2, 4, 4, 2, 2)  # per stage
-SIZES = {  # blocks per stage, and which of its last blocks use attention, as a fraction
-    "t": ((4, 4, 4, 2, 2), (0, 1 / 2, 1, 0, 0)),
-    "s": ((8, 8, 8, 4, 4), (1 / 4, 1 / 2, 3 / 4, 0, 0)),
-    "b": ((16, 16, 16, 8, 8), (1 / 4, 1 / 2, 3 / 4, 0, 0)),
-}
+STAGES = (  # channels, heads of attention, ratio of the MLPs, blocks, and how many of the last blocks use attention
+    (24, 2, 2, 4, 0),
+    (48, 4, 4, 4, 2),
+    (96, 6, 4, 4, 4),
+    (48, 1, 2, 2, 0),
+    (24, 1, 2, 2, 0),
+)
 
 
 class RescaleNorm(nn.Module):
@@ -110,32 +112,23 @@ class DehazeFormer(nn.Module):
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; mapped to [-1, 1] and reflect-padded to a multiple of
     4 inside.
-    size: "t" (687,404 parameters), "s" or "b". Raises ValueError for any other.
+    Size T: 687,404 parameters.
     Source: Song et al., "Vision Transformers for Single Image Dehazing", IEEE TIP 2023; repository
     IDKiro/DehazeFormer.
     """
 
-    RECIPE = {
-        "optimizer": "adamw", "lr": 4e-4, "betas": (0.9, 0.999), "weight_decay": 0.01, "batch": 32,
-        "crop": 256, "loss": "l1",
-        "source": "IDKiro/DehazeFormer, configs/indoor/dehazeformer-t.json: 300 epochs, cosine to 1 %",
-    }
-
-    def __init__(self, size: str = "t"):
+    def __init__(self):
         super().__init__()
-        if size not in SIZES:
-            raise ValueError(f"DehazeFormer has no size {size!r}: use one of {', '.join(SIZES)}.")
-        depths, fractions = SIZES[size]
+        depth = sum(blocks for *_, blocks, _ in STAGES)
 
-        def stage(i: int) -> nn.Sequential:
-            first = depths[i] - fractions[i] * depths[i]  # the first block with attention
+        def stage(channels: int, heads: int, ratio: int, blocks: int, attentive: int) -> nn.Sequential:
+            first = blocks - attentive  # the first block with attention
             return nn.Sequential(*[
-                Block(WIDTHS[i], HEADS[i], RATIOS[i], sum(depths), attention=j >= first, shifted=j % 2 == 1)
-                for j in range(depths[i])
+                Block(channels, heads, ratio, depth, attention=i >= first, shifted=i % 2 == 1) for i in range(blocks)
             ])
 
         self.first = nn.Conv2d(3, 24, 3, padding=1, padding_mode="reflect")
-        self.stages = nn.ModuleList(stage(i) for i in range(5))
+        self.stages = nn.ModuleList(stage(*sizes) for sizes in STAGES)
         self.down1, self.down2 = nn.Conv2d(24, 48, 2, stride=2), nn.Conv2d(48, 96, 2, stride=2)
         self.skip1, self.skip2 = nn.Conv2d(24, 24, 1), nn.Conv2d(48, 48, 1)
         self.up2, self.up1 = Up(96, 48), Up(48, 24)
@@ -143,12 +136,14 @@ class DehazeFormer(nn.Module):
         self.last = nn.Conv2d(24, 4, 3, padding=1, padding_mode="reflect")
 
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        x = F.pad(2 * hazy - 1, (0, -width % 4, 0, -height % 4), mode="reflect")
+        return (self.dehaze(2 * hazy - 1) + 1) / 2
+
+    @padded(4)
+    def dehaze(self, x: Tensor) -> Tensor:
+        """Returns the dehazed image in [-1, 1]. x: (B, 3, H, W) in [-1, 1]."""
         fine = self.stages[0](self.first(x))  # (B, 24, H, W)
         middle = self.stages[1](self.down1(fine))  # (B, 48, H/2, W/2)
         up = self.up2(self.stages[2](self.down2(middle)))  # through (B, 96, H/4, W/4)
         up = self.up1(self.stages[3](self.fusion2(up, self.skip2(middle)) + up))
         factor, offset = self.last(self.stages[4](self.fusion1(up, self.skip1(fine)) + up)).split((1, 3), 1)
-        dehazed = factor * x - offset + x  # soft reconstruction
-        return (dehazed[..., :height, :width] + 1) / 2
+        return factor * x - offset + x  # soft reconstruction

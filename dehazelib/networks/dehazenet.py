@@ -13,7 +13,6 @@ NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # the PyTorch port
     "centred": ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0)),  # the authors' MATLAB code
 }
-INITIALISATIONS = ("live", "released")
 
 
 def symmetric_pad(x: Tensor, before: int, after: int) -> Tensor:
@@ -47,25 +46,19 @@ class DehazeNet(nn.Module):
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W of 32 or more.
     normalisation: "imagenet" (the port the tables measured) or "centred" (the authors').
     minimum_transmission: smaller t are raised to it; the authors divide by t as it is, though it can be 0.
-    initialisation: "released" draws weights from N(0, 0.001), biases 0: every transmission then starts within
-    a hair of 0, on one side of it, and below 0 the clamp passes no gradient (50 of 200 seeds never learn).
-    "live" (default) keeps PyTorch's draw and starts the last layer at t = 0.5. Raises ValueError for other
-    names.
+    Weights are PyTorch's draw, and the last layer starts at t = 0.5. The authors draw all from N(0, 0.001) with biases
+    of 0: every transmission then starts within a hair of 0, on one side of it, and below 0 the clamp passes no gradient
+    (50 of 200 seeds never learn).
+    Raises ValueError for another normalisation.
     Source: Cai et al., "DehazeNet: An End-to-End System for Single Image Haze Removal", TIP 2016; patch
     network and training of github.com/thuBingo/DehazeNet_Pytorch, whole images as in
     github.com/caibolun/DehazeNet.
     """
 
-    RECIPE = {"optimizer": "adam", "lr": None, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 128,
-              "crop": 16, "loss": "objective", "source": "PyTorch port (its lr, 5e-7, is fine-tuning's)"}
-
-    def __init__(self, normalisation: str = "imagenet", initialisation: str = "live",
-                 minimum_transmission: float = 0.1):
+    def __init__(self, normalisation: str = "imagenet", minimum_transmission: float = 0.1):
         super().__init__()
-        if normalisation not in NORMALISATIONS or initialisation not in INITIALISATIONS:
-            raise ValueError(f"DehazeNet has no normalisation {normalisation!r} with initialisation "
-                             f"{initialisation!r}: use {' or '.join(NORMALISATIONS)} with "
-                             f"{' or '.join(INITIALISATIONS)}.")
+        if normalisation not in NORMALISATIONS:
+            raise ValueError(f"DehazeNet has no normalisation {normalisation!r}: use {' or '.join(NORMALISATIONS)}.")
         mean, std = torch.tensor(NORMALISATIONS[normalisation]).view(2, 1, 3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -73,16 +66,8 @@ class DehazeNet(nn.Module):
         self.scales = nn.ModuleList(nn.Conv2d(4, 16, kernel) for kernel in (3, 5, 7))
         self.regression = nn.Conv2d(48, 1, 6)
         self.minimum_transmission = minimum_transmission
-        self.initialise(initialisation)
-
-    def initialise(self, initialisation: str) -> None:
-        if initialisation == "live":
-            nn.init.normal_(self.regression.weight, 0.0, 0.001)
-            nn.init.constant_(self.regression.bias, 0.5)
-            return
-        for layer in (self.features, *self.scales, self.regression):
-            nn.init.normal_(layer.weight, 0.0, 0.001)
-            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.regression.weight, 0.0, 0.001)
+        nn.init.constant_(self.regression.bias, 0.5)
 
     def transmission(self, hazy: Tensor) -> Tensor:
         """Returns t in [0, 1] of every pixel, (B, 1, H, W); each layer mirrors its input at the borders."""

@@ -4,14 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.networks.layers import conv
+
 GRID, COEFFICIENTS = 16, 12  # bilateral grid of 16 x 16 x 16 cells, each a 3 x 4 affine colour matrix
 GRID_SIDE, DETAIL_SIDE = 256, 320  # what the two U-Nets see
 
 
 def double_conv(inputs: int, middle: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, middle, 3, padding=1), nn.BatchNorm2d(middle), nn.ReLU(),
-        nn.Conv2d(middle, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(),
+        conv(inputs, middle), nn.BatchNorm2d(middle), nn.ReLU(),
+        conv(middle, outputs), nn.BatchNorm2d(outputs), nn.ReLU(),
     )
 
 
@@ -27,7 +29,7 @@ class UNet(nn.Module):
             double_conv(skip + below, (skip + below) // 2, out)
             for skip, below, out in zip(widths[-2::-1], [widths[-1], *outputs[:-1]], outputs)
         )
-        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.head = conv(width, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         features = [self.down[0](x)]
@@ -43,9 +45,9 @@ class UNet(nn.Module):
 def guide() -> nn.Sequential:
     """Returns one colour's guide network: (B, 1, H, W) -> depth in the grid, (B, 1, H, W) in [-1, 1]."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.PReLU(),
-        nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.PReLU(),
-        nn.Conv2d(16, 1, 1), nn.Tanh(),
+        conv(1, 16), nn.BatchNorm2d(16), nn.PReLU(),
+        conv(16, 16), nn.BatchNorm2d(16), nn.PReLU(),
+        conv(16, 1, 1), nn.Tanh(),
     )
 
 
@@ -80,23 +82,13 @@ class Dehazing4K(nn.Module):
     it.
     """
 
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 16, "crop": 512,
-        "loss": "l1",
-        "source": "zzr-idam/4KDehazing, Train.py: whole images resized to 512x512, up to 5000 epochs",
-    }
-
     def __init__(self, width: int = 64):
         super().__init__()
         self.grid_network, self.detail_network = UNet(width), UNet(width)
         self.guides = nn.ModuleList(guide() for _ in "rgb")
-        self.mixes = nn.ModuleList(nn.Conv2d(3, 3, 1) for _ in "rgb")
-        self.fusion = nn.Sequential(
-            nn.Conv2d(9, 16, 3, padding=1), nn.PReLU(), nn.Conv2d(16, 3, 1), nn.PReLU()
-        )
-        self.refinement = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1), nn.PReLU(), nn.Conv2d(8, 3, 3, padding=1), nn.PReLU()
-        )
+        self.mixes = nn.ModuleList(conv(3, 3, 1) for _ in "rgb")
+        self.fusion = nn.Sequential(conv(9, 16), nn.PReLU(), conv(16, 3, 1), nn.PReLU())
+        self.refinement = nn.Sequential(conv(3, 8), nn.PReLU(), conv(8, 3), nn.PReLU())
         self.activation = nn.PReLU()  # shared by the mixes and the output
         self.unused = nn.PReLU()
 

@@ -1,15 +1,16 @@
 """DRN (CVPR 2020): super-resolution in a U of residual channel attention, trained with the way back down."""
 
 from itertools import pairwise
-from math import log2
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
-from dehazelib.networks.student import ChannelAttention, conv
+from dehazelib.networks.layers import conv
+from dehazelib.networks.student import ChannelAttention
 
+SCALE = 4
 MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, RGB in [0, 1]
 
 
@@ -40,8 +41,8 @@ class AttentionBlock(nn.Module):
 
 def halve(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Returns two convolutions without bias that halve the size."""
-    first = nn.Conv2d(inputs, hidden, 3, 2, padding=1, bias=False)
-    return nn.Sequential(first, nn.LeakyReLU(0.2), nn.Conv2d(hidden, outputs, 3, padding=1, bias=False))
+    first = conv(inputs, hidden, stride=2, bias=False)
+    return nn.Sequential(first, nn.LeakyReLU(0.2), conv(hidden, outputs, bias=False))
 
 
 def double(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
@@ -51,36 +52,27 @@ def double(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
 
 
 class DRN(nn.Module):
-    """Returns the image enlarged `scale` times, (B, 3, scale * h, scale * w), not clamped.
+    """Returns the image enlarged four times, (B, 3, 4h, 4w), not clamped.
 
     low: (B, 3, h, w) in [0, 1]; enlarged bicubically first. Grey levels 0 to 255 and mean shift are inside.
-    scale: a power of 2. DRN-S x4 is blocks=30, features=16 (4,804,065 parameters); DRN-S x8 scale=8,
-    features=8; DRN-L x4 blocks=40, features=20. Raises ValueError for a scale that is no power of 2 above 1.
+    blocks: at each of the two enlargements. DRN-S has 30, 4,804,065 parameters.
     Source: Guo et al., "Closed-loop Matters: Dual Regression Networks for Single Image Super-Resolution",
     CVPR 2020; github.com/guoyongcs/DRN.
     """
 
-    # Crop is of the high-resolution image. The rate falls as a cosine to 1e-7 over 1000 epochs of 1000 steps.
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 32, "crop": 384,
-        "loss": "objective", "source": "github.com/guoyongcs/DRN, option.py and trainer.py",
-    }
-
-    def __init__(self, scale: int = 4, blocks: int = 30, features: int = 16):
+    def __init__(self, blocks: int = 30):
         super().__init__()
-        if scale < 2 or scale & (scale - 1):
-            raise ValueError(f"DRN enlarges by 2, 4, 8, ..., not by {scale}.")
-        self.scale, phases = scale, int(log2(scale))
-        widths = [features * 2**level for level in range(phases + 1)]  # 16, 32, 64 from full resolution down
-        seen = [widths[-1], *widths[:0:-1]]  # 64, 64, 32: what each tail sees, from low to full resolution
+        self.scale = SCALE
+        widths = (16, 32, 64)  # from full resolution down
+        seen = (64, 64, 32)  # what each tail sees, from low to full resolution
         self.subtract_mean, self.add_mean = MeanShift(-1), MeanShift(1)
-        self.head = conv(3, features)
+        self.head = conv(3, 16)
         self.down = nn.ModuleList(halve(wide, wide, wider) for wide, wider in pairwise(widths))
-        self.up = nn.ModuleList(double(w, skip, blocks) for w, skip in zip(seen, widths[-2::-1]))
+        self.up = nn.ModuleList(double(w, skip, blocks) for w, skip in zip(seen, (32, 16)))
         self.tails = nn.ModuleList(conv(w, 3) for w in seen)
 
     def scales(self, low: Tensor) -> list[Tensor]:
-        """Returns the image at 1, 2, 4, ... scale times the size of low, each (B, 3, H, W) in [0, 1]."""
+        """Returns the image at 1, 2 and 4 times the size of low, each (B, 3, H, W) in [0, 1]."""
         enlarged = F.interpolate(255 * low, scale_factor=self.scale, mode="bicubic", align_corners=False)
         x, skips = self.head(self.subtract_mean(enlarged)), []
         for down in self.down:

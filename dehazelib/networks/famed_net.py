@@ -5,11 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
-from dehazelib.networks.physics import guided_filter, recover_from_k
+from dehazelib.networks.layers import conv
+from dehazelib.networks.physics import recover_from_k
 
 WIDTH, SHRINKS = 32, (1, 2, 4)
-INITIALISATIONS = ("identity", "released")
-TEST_SIDE = 360  # longest side at which the authors test
 
 
 def resize(image: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
@@ -22,7 +21,7 @@ def shrink(image: Tensor, factor: int) -> Tensor:
 
 
 def pointwise(inputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, WIDTH, 1), nn.BatchNorm2d(WIDTH), nn.ReLU())
+    return nn.Sequential(conv(inputs, WIDTH, 1), nn.BatchNorm2d(WIDTH), nn.ReLU())
 
 
 def spread(x: Tensor, kernel: int) -> Tensor:
@@ -36,7 +35,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.conv1, self.conv2 = pointwise(3), pointwise(WIDTH)
         self.conv3, self.conv4 = pointwise(2 * WIDTH), pointwise(2 * WIDTH)
-        self.conv5 = nn.Conv2d(4 * WIDTH, 3, 1)
+        self.conv5 = conv(4 * WIDTH, 3, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         x1 = self.conv1(image)  # (B, 32, H, W), as all the others
@@ -50,34 +49,26 @@ class FAMEDNet(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), at least 0 (final ReLU).
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W. 17,991 parameters.
-    published_test: in evaluation mode, estimate K at a longest side of 360 pixels and refine it by a fast
-    guided filter, as the authors test. initialisation: "released" is Xavier's with zero biases; as K passes a
-    ReLU, a colour can start at K = 0 everywhere and stay there. "identity" (default) starts each scale's K
-    near 1 and the fusion as their mean.
-    Raises ValueError for another initialisation.
+    Weights are drawn by Xavier's rule and biases are zero, as by the authors. As K passes a ReLU, a colour
+    could then start at K = 0 everywhere and stay there: here each scale's K starts near 1 and the fusion as
+    their mean. For a test the authors estimate K at a longest side of 360 pixels and refine it by a guided
+    filter; here K has the image's size.
     Source: Zhang, Tao, "FAMED-Net: A Fast and Accurate Multi-Scale End-to-End Dehazing Network", TIP 2020;
     layers of the deployed network in github.com/chaimi2013/FAMED-Net.
     """
 
-    RECIPE = {"optimizer": None, "lr": None, "betas": None, "weight_decay": None, "batch": None, "crop": 128,
-              "loss": "objective", "source": "official repository (patch size only)"}
-
-    def __init__(self, published_test: bool = False, initialisation: str = "identity"):
+    def __init__(self):
         super().__init__()
-        if initialisation not in INITIALISATIONS:
-            raise ValueError(f"No initialisation {initialisation!r}: use {' or '.join(INITIALISATIONS)}.")
         self.encoders = nn.ModuleList(Encoder() for _ in SHRINKS)
-        self.fusion = nn.Conv2d(3 * len(SHRINKS), 3, 1)
-        self.published_test = published_test
+        self.fusion = conv(3 * len(SHRINKS), 3, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        if initialisation == "identity":
-            with torch.no_grad():
-                self.fusion.weight.copy_(torch.eye(3).repeat(1, len(SHRINKS))[..., None, None] / len(SHRINKS))
-                for encoder in self.encoders:
-                    encoder.conv5.bias.fill_(1.0)
+        with torch.no_grad():
+            self.fusion.weight.copy_(torch.eye(3).repeat(1, len(SHRINKS))[..., None, None] / len(SHRINKS))
+        for encoder in self.encoders:
+            nn.init.ones_(encoder.conv5.bias)
 
     def scales(self, hazy: Tensor) -> list[Tensor]:
         """Returns K at full, half and quarter size."""
@@ -88,17 +79,7 @@ class FAMEDNet(nn.Module):
         size = scales[0].shape[2:]
         return torch.relu(self.fusion(torch.cat([scales[0]] + [resize(k, size) for k in scales[1:]], 1)))
 
-    def refined_k(self, hazy: Tensor) -> Tensor:
-        """Returns K by the authors' test procedure, (B, 3, H, W)."""
-        ratio = TEST_SIDE / max(hazy.shape[2:])
-        size = [round(n * ratio) for n in hazy.shape[2:]]
-        small = F.interpolate(hazy, size, mode="bicubic", antialias=True)
-        k = F.interpolate(self.fuse(self.scales(small)), hazy.shape[2:], mode="bicubic", antialias=True)
-        return guided_filter(hazy.amax(1, keepdim=True), k, radius=48, eps=1e-4, subsample=4)
-
     def forward(self, hazy: Tensor) -> Tensor:
-        if self.published_test and not self.training:
-            return recover_from_k(hazy, self.refined_k(hazy))
         return recover_from_k(hazy, self.fuse(self.scales(hazy)))
 
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.networks.layers import padded
+
 WIDTH = 64
 DILATIONS = (2, 2, 2, 4, 4, 4, 1)  # of the residual blocks; 1 is a plain block
 GATED = (4, 7)  # the gate sees the features after this many blocks, besides the encoder's
@@ -68,12 +70,6 @@ class GCANet(nn.Module):
     github.com/cddlyf/GCANet.
     """
 
-    # Not verified against the publication; the rate falls tenfold every 40 of 100 epochs.
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-2, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 21,
-        "crop": None, "loss": "mse", "source": "Chen et al., WACV 2019 (not verified)",
-    }
-
     def __init__(self):
         super().__init__()
         self.encoder = nn.Sequential(
@@ -109,8 +105,6 @@ class GCANet(nn.Module):
         """
         return hazy + self.residual(torch.cat((hazy, hazy[:, :1]), 1))
 
+    @padded(4)
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        x = F.pad(hazy, (0, -width % 4, 0, -height % 4), mode="reflect")
-        residual = self.residual(255 * torch.cat((x, edge_map(x)), 1) - 128)
-        return hazy + residual[..., :height, :width] / 255
+        return hazy + self.residual(255 * torch.cat((hazy, edge_map(hazy)), 1) - 128) / 255

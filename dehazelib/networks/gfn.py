@@ -5,15 +5,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
+from dehazelib.networks.layers import conv, padded
 
 WIDTH = 32
 SLOPE = 0.1  # of every LeakyReLU
+GAMMA = 2.5
+MARGIN = 0.001 / 255  # keeps the gain of a black channel finite
 
 
-def white_balanced(image: Tensor, margin: float) -> Tensor:
+def white_balanced(image: Tensor, margin: float = MARGIN) -> Tensor:
     """Returns the grey-world balanced image, at most 1: each channel scaled to the mean of all channels.
 
-    image: (B, 3, H, W) in [0, 1]; margin keeps the gain of a black channel finite.
+    image: (B, 3, H, W) in [0, 1].
     """
     channel = image.mean((2, 3), keepdim=True)  # (B, 3, 1, 1)
     return (image * (channel.mean(1, keepdim=True) / (channel + margin))).clamp(max=1)
@@ -30,10 +33,6 @@ def stage(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*[module for layer in layers for module in (layer, nn.LeakyReLU(SLOPE))])
 
 
-def conv(inputs: int = WIDTH, outputs: int = WIDTH, kernel: int = 3, dilation: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2 * dilation, dilation=dilation)
-
-
 def deconv() -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(WIDTH, WIDTH, 3, padding=1)
 
@@ -41,16 +40,19 @@ def deconv() -> nn.ConvTranspose2d:
 class Gates(nn.Module):
     """Returns three gates, (B, 3, H, W), from six stages all seen by the last layer; x: (B, C, H, W)."""
 
-    def __init__(self, inputs: int, kernel: int, dilation: int, widest: int):
+    def __init__(self, inputs: int, kernel: int, dilation: int, widest: int = WIDTH):
         super().__init__()
-        d = dilation
+
+        def same(dilation: int = 1) -> nn.Conv2d:
+            return conv(WIDTH, WIDTH, dilation=dilation)
+
         self.stages = nn.ModuleList((
-            stage(conv(inputs, WIDTH, kernel, d), conv(dilation=d), conv(dilation=d)),
-            stage(conv(WIDTH, widest, 3, d), conv(widest), conv()),
-            stage(conv(), conv(), conv()),
-            stage(deconv(), conv(), conv()),
-            stage(deconv(), conv(), conv()),
-            stage(deconv(), conv()),
+            stage(conv(inputs, WIDTH, kernel, dilation=dilation), same(dilation), same(dilation)),
+            stage(conv(WIDTH, widest, dilation=dilation), conv(widest, WIDTH), same()),
+            stage(same(), same(), same()),
+            stage(deconv(), same(), same()),
+            stage(deconv(), same(), same()),
+            stage(deconv(), same()),
         ))
         self.gates = stage(conv(len(self.stages) * WIDTH, 3))
 
@@ -68,40 +70,22 @@ class GFN(nn.Module):
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 8; padded by reflection to a multiple of 8
     (the authors resize).
     White-balanced, contrast-enhanced and gamma-corrected versions are summed, each times its gate.
-    form: "official" is the released Caffe network (517,295 parameters), "port" the one in the gUNet
-    repository (498,831): narrower at the coarsest scale, gamma 2 in place of 2.5, no activation between
-    scales. The table's 0.514 M matches neither. The official white balance rounds to 8 bits first; here it
-    does not. The official weights see images with height and width exchanged (MATLAB's Caffe): transpose
-    their kernels when loading them.
-    Source: Ren et al., "Gated Fusion Network for Single Image Dehazing", CVPR 2018;
-    github.com/rwenqi/GFN-dehazing; github.com/IDKiro/gUNet. Raises ValueError for another form.
+    The released Caffe network: 517,295 parameters, where the table prints 0.514 M; the port in the gUNet repository has
+    498,831. The authors' white balance rounds to 8 bits first; here it does not. Their weights see images with height
+    and width exchanged (MATLAB's Caffe): their kernels are transposed when loaded.
+    Source: Ren et al., "Gated Fusion Network for Single Image Dehazing", CVPR 2018; github.com/rwenqi/GFN-dehazing.
     """
 
-    # Released solver: Adam, rate falling with power 2, gradients clipped to norm 80; patches of 128.
-    # The batch is not given.
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 1e-5, "batch": None,
-        "crop": 128, "loss": "objective",
-        "source": "github.com/rwenqi/GFN-dehazing, models/dehaze_solver_test.prototxt",
-    }
-
-    def __init__(self, form: str = "official"):
+    def __init__(self):
         super().__init__()
-        if form not in ("official", "port"):
-            raise ValueError(f"GFN has no form {form!r}: use 'official' or 'port'.")
-        official = form == "official"
-        self.gamma, self.margin = (2.5, 0.001 / 255) if official else (2, 0.001)
-        self.coarse = Gates(12, kernel=3, dilation=1, widest=2 * WIDTH if official else WIDTH)
-        self.middle = Gates(12 + 3, kernel=5, dilation=2, widest=WIDTH)
-        self.fine = Gates(12 + 3, kernel=7, dilation=3, widest=WIDTH)
-        between = [nn.LeakyReLU(SLOPE)] if official else []
-        self.enlarge = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(3, 3, 4, 2, padding=1), *between) for _ in range(2)
-        )
+        self.coarse = Gates(12, kernel=3, dilation=1, widest=2 * WIDTH)
+        self.middle = Gates(12 + 3, kernel=5, dilation=2)
+        self.fine = Gates(12 + 3, kernel=7, dilation=3)
+        self.enlarge = nn.ModuleList(stage(nn.ConvTranspose2d(3, 3, 4, 2, padding=1)) for _ in range(2))
 
     def inputs(self, hazy: Tensor) -> Tensor:
         """Returns hazy, white-balanced, contrast-enhanced and gamma-corrected images, (B, 12, H, W)."""
-        derived = white_balanced(hazy, self.margin), contrast_enhanced(hazy), hazy**self.gamma
+        derived = white_balanced(hazy), contrast_enhanced(hazy), hazy**GAMMA
         return torch.cat((hazy, *derived), 1)
 
     def scales(self, hazy: Tensor) -> list[Tensor]:
@@ -116,10 +100,9 @@ class GFN(nn.Module):
             results.append(gates[:, [0]] * balanced + gates[:, [1]] * enhanced + gates[:, [2]] * corrected)
         return results
 
+    @padded(8)
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        padded = F.pad(hazy, (0, -width % 8, 0, -height % 8), mode="reflect")
-        return self.scales(padded)[-1][..., :height, :width]
+        return self.scales(hazy)[-1]
 
 
 class GFNObjective(Objective):

@@ -3,11 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from dehazelib.networks.layers import conv
+
 ROWS, COLUMNS, WIDTH = 3, 6, 16  # scales, stages, channels at full resolution (doubled per row)
-
-
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
 class ResidualDense(nn.Module):
@@ -29,7 +27,7 @@ class Down(nn.Sequential):
     """Returns features one row down: (B, C, H, W) -> (B, 2C, ceil(H / 2), ceil(W / 2))."""
 
     def __init__(self, channels: int):
-        super().__init__(conv(channels, channels, 2), nn.ReLU(), conv(channels, 2 * channels), nn.ReLU())
+        super().__init__(conv(channels, channels, stride=2), nn.ReLU(), conv(channels, 2 * channels), nn.ReLU())
 
 
 class Up(nn.Module):
@@ -54,12 +52,6 @@ class GridDehazeNet(nn.Module):
     Source: Liu et al., "GridDehazeNet: Attention-Based Multi-Scale Network for Image Dehazing", ICCV 2019;
     github.com/proteus1991/GridDehazeNet.
     """
-
-    # The authors add 0.04 x a VGG-16 term, left out. Rate: halved every 20 of 100 epochs (ITS). No flips.
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 18, "crop": 240,
-        "loss": "smooth_l1", "source": "github.com/proteus1991/GridDehazeNet, train.py",
-    }
 
     def __init__(self):
         super().__init__()

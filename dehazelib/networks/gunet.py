@@ -1,12 +1,14 @@
-"""gUNet: a plain U-Net with gated convolutional blocks, a strong modern reference at 0.84 M parameters."""
+"""gUNet-T: a plain U-Net with gated convolutional blocks, a strong modern reference at 0.84 M parameters."""
 
 import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-DEPTHS = {"t": 2, "s": 4, "b": 8, "d": 16}  # blocks per stage; twice as many in the middle one
+from dehazelib.networks.layers import padded
+
+WIDTHS = (24, 48, 96)  # of the stages; 192 in the middle one
+DEPTH = 2  # blocks per stage; twice as many in the middle one
 
 
 def scaled_normal(conv: nn.Conv2d, gain: float) -> None:
@@ -64,40 +66,33 @@ class GUNet(nn.Module):
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; mapped to [-1, 1] and reflect-padded to a multiple of
     8 inside.
-    size: "t" (844,899 parameters), "s", "b" or "d". Raises ValueError for any other.
+    Size T: 844,899 parameters.
     Source: Song et al., "Rethinking Performance Gains in Image Dehazing Networks", 2022; repository
     IDKiro/gUNet.
     """
 
-    RECIPE = {
-        "optimizer": "adamw", "lr": 1.6e-3, "betas": (0.9, 0.999), "weight_decay": 0.01, "batch": 128,
-        "crop": 256, "loss": "l1",
-        "source": "IDKiro/gUNet, configs/reside-in, size t: 1000 epochs of 16,384 crops, 50 of warm-up, "
-                  "cosine to 1 %, batch norm frozen for the last 200",
-    }
-
-    def __init__(self, size: str = "t"):
+    def __init__(self):
         super().__init__()
-        if size not in DEPTHS:
-            raise ValueError(f"gUNet has no size {size!r}: use one of {', '.join(DEPTHS)}.")
-        widths, blocks = (24, 48, 96), DEPTHS[size]
 
-        def stage(channels: int, count: int = blocks) -> nn.Sequential:
-            return nn.Sequential(*[GatedBlock(channels, 8 * blocks) for _ in range(count)])
+        def stage(channels: int, count: int = DEPTH) -> nn.Sequential:
+            return nn.Sequential(*[GatedBlock(channels, 8 * DEPTH) for _ in range(count)])
 
         self.first = nn.Conv2d(3, 24, 3, padding=1, padding_mode="reflect")
-        self.encoder = nn.ModuleList(stage(w) for w in widths)
-        self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 2, stride=2) for w in widths)
-        self.middle = stage(192, 2 * blocks)
-        self.up = nn.ModuleList(Up(2 * w, w) for w in widths)
-        self.skip = nn.ModuleList(nn.Conv2d(w, w, 1) for w in widths)
-        self.fusion = nn.ModuleList(SelectiveFusion(w) for w in widths)
-        self.decoder = nn.ModuleList(stage(w) for w in widths)
+        self.encoder = nn.ModuleList(stage(w) for w in WIDTHS)
+        self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 2, stride=2) for w in WIDTHS)
+        self.middle = stage(192, 2 * DEPTH)
+        self.up = nn.ModuleList(Up(2 * w, w) for w in WIDTHS)
+        self.skip = nn.ModuleList(nn.Conv2d(w, w, 1) for w in WIDTHS)
+        self.fusion = nn.ModuleList(SelectiveFusion(w) for w in WIDTHS)
+        self.decoder = nn.ModuleList(stage(w) for w in WIDTHS)
         self.last = nn.Conv2d(24, 3, 3, padding=1, padding_mode="reflect")
 
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        x = F.pad(2 * hazy - 1, (0, -width % 8, 0, -height % 8), mode="reflect")
+        return (self.dehaze(2 * hazy - 1) + 1) / 2
+
+    @padded(8)
+    def dehaze(self, x: Tensor) -> Tensor:
+        """Returns the dehazed image in [-1, 1]. x: (B, 3, H, W) in [-1, 1]."""
         feature, skips = self.first(x), []
         for encode, skip, down in zip(self.encoder, self.skip, self.down):
             feature = encode(feature)
@@ -106,5 +101,4 @@ class GUNet(nn.Module):
         feature = self.middle(feature)  # (B, 192, H/8, W/8)
         for i in (2, 1, 0):
             feature = self.decoder[i](self.fusion[i](self.up[i](feature), skips[i]))
-        dehazed = self.last(feature) + x
-        return (dehazed[..., :height, :width] + 1) / 2
+        return self.last(feature) + x

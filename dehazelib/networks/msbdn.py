@@ -5,11 +5,13 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dehazelib.networks import layers
+
 WIDTHS = (16, 32, 64, 128, 256)  # channels at 1, 1/2, 1/4, 1/8 and 1/16 of the size
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
+    return layers.conv(inputs, outputs, kernel, stride, padding_mode="reflect")
 
 
 class Residual(nn.Module):
@@ -72,13 +74,6 @@ class MSBDN(nn.Module):
     github.com/BookerDeWitt/MSBDN-DFF, networks/MSBDN-DFF-v1-1.py.
     """
 
-    # The rate falls tenfold at epoch 50 of 100; patches from images at scales 0.5, 0.7 and 1,
-    # flips and rotations.
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 16, "crop": 256,
-        "loss": "mse", "source": "github.com/BookerDeWitt/MSBDN-DFF, train.py",
-    }
-
     def __init__(self, bottleneck_blocks: int = 18):
         super().__init__()
         self.head, self.tail = conv(3, WIDTHS[0], 11), conv(WIDTHS[0], 3)
@@ -115,7 +110,6 @@ class MSBDN(nn.Module):
             stored.append(x)
         return x
 
+    @layers.padded(16)
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        x = F.pad(hazy, (0, -width % 16, 0, -height % 16), mode="reflect")
-        return self.tail(self.decode(*self.encode(x)))[..., :height, :width]
+        return self.tail(self.decode(*self.encode(hazy)))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.haze import remove_haze
+from dehazelib.networks.layers import conv, pad_to
 from dehazelib.networks.physics import guided_filter, luminance, minimum_filter
 
 FORMS = ("port", "official")
@@ -21,13 +22,13 @@ def finish(official: bool) -> list[nn.Module]:
 
 
 def stage(inputs: int, outputs: int, kernel: int, official: bool) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), *finish(official)]
+    return [conv(inputs, outputs, kernel), *finish(official)]
 
 
 def last_stages(inputs: int, width: int, kernel: int, official: bool) -> list[nn.Module]:
     """A stage of 10 maps without normalisation, then their weighted sum as transmission in (0, 1)."""
     layers = stage(inputs, width, kernel, official)
-    return [*(layers[:-1] if official else layers), nn.Conv2d(width, 1, 1), nn.Sigmoid()]
+    return [*(layers[:-1] if official else layers), conv(width, 1, 1), nn.Sigmoid()]
 
 
 def resize(image: Tensor, like: Tensor) -> Tensor:
@@ -53,9 +54,6 @@ class MSCNN(nn.Module):
     and its training: github.com/IDKiro/gUNet; official: github.com/rwenqi/Multi-scale-CNN-Dehazing.
     """
 
-    RECIPE = {"optimizer": "adamw", "lr": 8e-4, "betas": None, "weight_decay": 0.01, "batch": 64, "crop": 256,
-              "loss": "l1", "source": "gUNet's re-training of its ports (cosine schedule, 50 warm-up epochs)"}
-
     def __init__(self, form: str = "port", gamma: float = 1.0):
         super().__init__()
         if form not in FORMS:
@@ -64,7 +62,7 @@ class MSCNN(nn.Module):
         self.official, self.gamma = official, gamma
         self.coarse = nn.Sequential(
             *stage(3, 5, 11, official), *stage(5, 5, 9, official), *last_stages(5, 10, 7, official))
-        self.fine_first = nn.Conv2d(3, 6 if official else 4, 7, padding=3)
+        self.fine_first = conv(3, 6 if official else 4, 7)
         self.fine_finish = nn.Sequential(*finish(official))
         self.fine = nn.Sequential(
             *stage(6 if official else 5, 5, 5, official), *last_stages(5, 10, 3, official))
@@ -84,8 +82,8 @@ class MSCNN(nn.Module):
 
     def forward_port(self, hazy: Tensor) -> Tensor:
         height, width = hazy.shape[-2:]
-        padded = F.pad(hazy, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="reflect")
-        return remove_haze(hazy, self.transmission(padded)[..., :height, :width], 1.0, floor=SMALLEST)
+        transmission = self.transmission(pad_to(hazy, MULTIPLE))[..., :height, :width]
+        return remove_haze(hazy, transmission, 1.0, floor=SMALLEST)
 
     def forward_official(self, hazy: Tensor) -> Tensor:
         airlight = minimum_filter(hazy, 15).amax((2, 3), keepdim=True).clamp(min=SMALLEST)  # (B, 3, 1, 1)

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from dehazelib.data.images import DataError
 from dehazelib.networks import build
+from dehazelib.networks import official_names as names
 from dehazelib.networks.caffemodel import read_caffemodel
+from dehazelib.networks.official_names import Rules, theirs
 
 # FFA-Net's checkpoints also hold NumPy numbers, which are harmless, under NumPy's old or new names.
 NUMPY_SCALAR = np.float64(0).__reduce__()[0]
@@ -28,8 +30,8 @@ KINDS = {"torch": "a PyTorch file", "caffemodel": "a .caffemodel file", "mat": "
 def load_official(name: str, path: Path | str) -> nn.Module:
     """Returns a network of the catalogue with published weights, in evaluation mode.
 
-    It has the published form, not always the one the paper's tables measured: FFA-Net has 3 x 19 blocks,
-    MSCNN and GFN are the authors' and not the port's, DehazeNet's own weights see a centred image.
+    It has the published form, not always the one the paper's tables measured: FFA-Net has 3 x 19 blocks, MSCNN is the
+    authors' and not the port, DehazeNet's own weights see a centred image.
     name: one of `supported()`. path: the published file: PyTorch's (any ending), .mat or .caffemodel; for
     mscnn the folder that holds its two .mat files. No code in a file is ever run.
     Raises ValueError for a network without published weights known here; FileNotFoundError if the file is
@@ -59,39 +61,22 @@ def supported() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Published:
-    """A published file: its reader, their names of our modules or tensors, and our network's options.
-
-    Of the entries of `names` that begin a tensor's name the longest holds; without one it is not in the file.
-    """
+    """A published file: its reader, what turns our names of tensors into theirs, and our network's options."""
 
     read: Callable[[Path], dict[str, Tensor]]
-    names: dict[str, str]
+    names: Rules
     options: dict = field(default_factory=dict)
 
 
-def theirs(ours: str, names: dict[str, str]) -> str | None:
-    """Returns their name of our tensor, or None if their file does not hold it.
-
-    >>> theirs("conv1.weight", {"conv1": "e_conv1"})
-    'e_conv1.weight'
-    """
-    parts = ours.split(".")
-    for count in range(len(parts), 0, -1):
-        prefix = ".".join(parts[:count])
-        if prefix in names:
-            return ".".join([names[prefix], *parts[count:]])
-    return None
-
-
 @torch.no_grad()
-def fill(network: nn.Module, given: dict[str, Tensor], names: dict[str, str], complaint: str) -> None:
+def fill(network: nn.Module, given: dict[str, Tensor], rules: Rules, complaint: str) -> None:
     """Copies tensors into a network.
 
-    given: by their names. names: theirs of ours, see Published.
+    given: by their names. rules: what turns our names into theirs.
     Raises DataError, beginning with `complaint`, at the first tensor that is wrong.
     """
-    ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    wanted = {theirs(name, names): tensor for name, tensor in ours.items() if theirs(name, names)}
+    ours = [*network.named_parameters(), *network.named_buffers()]
+    wanted = {theirs(name, rules): tensor for name, tensor in ours if theirs(name, rules)}
     for name in [*wanted, *given]:
         found, expected = (tuple(x[name].shape) if name in x else "absent" for x in (given, wanted))
         if found != expected:
@@ -188,125 +173,18 @@ def read_mscnn_mat(folder: Path) -> dict[str, Tensor]:
     return result
 
 
-# --------------------------------------------------------------------------------- their names of our modules
-
-
-def numbered(ours: str, theirs: str, count: int) -> dict[str, str]:
-    return {f"{ours}{i}": f"{theirs}{i}" for i in range(1, count + 1)}
-
-
-def gcanet() -> dict[str, str]:
-    names = {"gate": "gate", "decoder.0": "deconv3", "decoder.1": "norm4", "decoder.3": "deconv2",
-             "decoder.4": "norm5", "decoder.6": "deconv1"}
-    for i in range(3):
-        names |= {f"encoder.{3 * i}": f"conv{i + 1}", f"encoder.{3 * i + 1}": f"norm{i + 1}"}
-    for block in range(7):
-        layers = ("pre_conv", "conv", "norm") if block < 6 else ("conv", "norm")  # the last is not dilated
-        for half in range(2):
-            for i, layer in enumerate(layers, half * (len(layers) + 1)):
-                names[f"blocks.{block}.body.{i}"] = f"res{block + 1}.{layer}{half + 1}"
-                if layer == "pre_conv":
-                    names[f"blocks.{block}.body.{i}.kernel"] = f"res{block + 1}.{layer}{half + 1}.weight"
-    return names
-
-
-def ffa_net(blocks: int) -> dict[str, str]:
-    names = {"head": "pre.0", "tail": "post", "fusion.mlp.0": "ca.1", "fusion.mlp.2": "ca.3",
-             "pixel_attention.mlp": "palayer.pa"}
-    for group in range(3):
-        names[f"groups.{group}.body"] = f"g{group + 1}.gp"
-        for block in range(blocks):
-            ours, theirs = f"groups.{group}.body.{block}", f"g{group + 1}.gp.{block}"
-            names[f"{ours}.channel_attention.mlp"] = f"{theirs}.calayer.ca"
-            names[f"{ours}.pixel_attention.mlp"] = f"{theirs}.palayer.pa"
-    return names
-
-
-def griddehazenet() -> dict[str, str]:
-    names = {"coefficients": "coefficient", "head": "conv_in", "tail": "conv_out"}
-    dense = {"first": "rdb_in", "last": "rdb_out"}
-    dense |= {f"across.{row}.{i}": f"rdb_module.{row}_{i}" for row in range(3) for i in range(5)}
-    for ours, theirs in dense.items():
-        names[f"{ours}.mix"] = f"{theirs}.conv_1x1"
-        names |= {f"{ours}.dense.{i}": f"{theirs}.residual_dense_layers.{i}.conv" for i in range(4)}
-    for row in range(2):
-        for i in range(3):
-            names[f"down.{row}.{i}.0"] = f"downsample_module.{row}_{i}.conv1"
-            names[f"down.{row}.{i}.2"] = f"downsample_module.{row}_{i}.conv2"
-            names[f"up.{row}.{i}.deconvolution"] = f"upsample_module.{row}_{i + 3}.deconv"
-            names[f"up.{row}.{i}.conv"] = f"upsample_module.{row}_{i + 3}.conv"
-    return names
-
-
-def gunet(depth: int) -> dict[str, str]:
-    names = {"first": "inconv.proj", "last": "outconv.proj.0"}
-    within = {"norm": "norm", "value": "conv.Wv", "gate": "conv.Wg.0", "projection": "conv.proj"}
-    stages = {"middle": 3} | {f"encoder.{i}": i for i in range(3)} | {f"decoder.{i}": 6 - i for i in range(3)}
-    for ours, theirs in stages.items():
-        for i in range(depth if ours != "middle" else 2 * depth):
-            names |= {f"{ours}.{i}.{a}": f"layers.{theirs}.blocks.{i}.{b}" for a, b in within.items()}
-    for i in range(3):
-        names |= {f"down.{i}": f"downs.{i}.proj", f"up.{i}.0": f"ups.{i}.proj.0", f"skip.{i}": f"skips.{i}",
-                  f"fusion.{i}.mlp.0": f"fusions.{i}.mlp.1", f"fusion.{i}.mlp.2": f"fusions.{i}.mlp.3"}
-    return names
-
-
-def dehazeformer(depths: tuple[int, ...]) -> dict[str, str]:
-    names = {"first": "patch_embed.proj", "last": "patch_unembed.proj.0", "skip1": "skip1", "skip2": "skip2",
-             "down1": "patch_merge1.proj", "down2": "patch_merge2.proj", "up2.0": "patch_split1.proj.0",
-             "up1.0": "patch_split2.proj.0", "fusion2": "fusion1", "fusion1": "fusion2"}
-    within = {"norm": "norm1", "norm.scale": "norm1.meta1", "norm.shift": "norm1.meta2", "values": "attn.V",
-              "projection": "attn.proj", "conv": "attn.conv", "queries_keys": "attn.QK", "mlp": "mlp.mlp",
-              "attention.position_bias": "attn.attn.meta",
-              "attention.positions": "attn.attn.relative_positions"}
-    for stage, depth in enumerate(depths):
-        for i in range(depth):
-            block = f"layer{stage + 1}.blocks.{i}"
-            names |= {f"stages.{stage}.{i}.{ours}": f"{block}.{theirs}" for ours, theirs in within.items()}
-    return names
-
-
-def famed_net() -> dict[str, str]:
-    names = {"fusion": "conv5-fusion-all"}
-    for scale, suffix in enumerate(("", "-ds2", "-ds4")):
-        names[f"encoders.{scale}.conv5"] = f"conv5{suffix}"
-        for i in range(1, 5):
-            ours, theirs = f"encoders.{scale}.conv{i}", f"conv{i}{suffix}"
-            names[f"{ours}.0"] = theirs
-            for role in ("weight", "bias"):
-                names[f"{ours}.1.{role}"] = f"scale_{theirs}.{role}"
-            for role in ("running_mean", "running_var"):
-                names[f"{ours}.1.{role}"] = f"bn_{theirs}.{role}"
-    return names
-
-
-def gfn() -> dict[str, str]:
-    names = {"enlarge.0.0": "s2_up1", "enlarge.1.0": "s3_up2"}
-    for scale, ours in enumerate(("coarse", "middle", "fine"), 1):
-        for i, stage in enumerate(("e1", "e2", "e3", "d1", "d2", "d3")):
-            names |= {f"{ours}.stages.{i}.{2 * j}": f"s{scale}_{stage}conv{j + 1}" for j in range(3)}
-        names[f"{ours}.gates.0"] = f"s{scale}_d3conv3"
-    return names
-
-
-DEHAZENET_PORT = {"features": "conv1", "scales.0": "conv2", "scales.1": "conv3", "scales.2": "conv4",
-                  "regression": "conv5"}
-DEHAZENET_MAT = {"features": "conv1", "scales.0": "conv3x3", "scales.1": "conv5x5", "scales.2": "conv7x7",
-                 "regression": "ip"}
-MSCNN = {"coarse": "coarse", "fine_first": "fine.0", "fine.0": "fine.5", "fine.5": "fine.10",
-         "fine.9": "fine.14"}
 PUBLISHED = {
-    ("aod_net", "torch"): Published(read_torch, numbered("conv", "e_conv", 5)),
-    ("aod_net", "caffemodel"): Published(read_caffe, numbered("conv", "conv", 5)),
-    ("ld_net", "torch"): Published(read_torch, numbered("conv", "e_conv_layer", 8)),
-    ("gcanet", "torch"): Published(read_torch, gcanet()),
-    ("dehazenet", "torch"): Published(read_torch, DEHAZENET_PORT),
-    ("dehazenet", "mat"): Published(read_dehazenet_mat, DEHAZENET_MAT, {"normalisation": "centred"}),
-    ("ffa_net", "torch"): Published(read_torch, ffa_net(19), {"blocks": 19}),
-    ("griddehazenet", "torch"): Published(read_torch, griddehazenet()),
-    ("gunet_t", "torch"): Published(read_torch, gunet(2)),
-    ("dehazeformer_t", "torch"): Published(read_torch, dehazeformer((4, 4, 4, 2, 2))),
-    ("mscnn", "folder"): Published(read_mscnn_mat, MSCNN, {"form": "official"}),
-    ("famed_net", "caffemodel"): Published(read_caffe, famed_net()),
-    ("gfn", "caffemodel"): Published(read_caffe_of_matlab, gfn(), {"form": "official"}),
+    ("aod_net", "torch"): Published(read_torch, names.AOD_NET),
+    ("aod_net", "caffemodel"): Published(read_caffe, []),
+    ("ld_net", "torch"): Published(read_torch, names.LD_NET),
+    ("gcanet", "torch"): Published(read_torch, names.GCANET),
+    ("dehazenet", "torch"): Published(read_torch, names.DEHAZENET_PORT),
+    ("dehazenet", "mat"): Published(read_dehazenet_mat, names.DEHAZENET_MAT, {"normalisation": "centred"}),
+    ("ffa_net", "torch"): Published(read_torch, names.FFA_NET, {"inner_blocks": 19}),
+    ("griddehazenet", "torch"): Published(read_torch, names.GRIDDEHAZENET),
+    ("gunet_t", "torch"): Published(read_torch, names.GUNET_T),
+    ("dehazeformer_t", "torch"): Published(read_torch, names.DEHAZEFORMER_T),
+    ("mscnn", "folder"): Published(read_mscnn_mat, names.MSCNN, {"form": "official"}),
+    ("famed_net", "caffemodel"): Published(read_caffe, names.FAMED_NET),
+    ("gfn", "caffemodel"): Published(read_caffe_of_matlab, names.GFN),
 }

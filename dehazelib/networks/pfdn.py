@@ -2,9 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-MULTIPLE = 16  # sides are padded to it
+from dehazelib.networks.layers import conv, padded
 
 
 class FeatureDehazingUnit(nn.Module):
@@ -27,8 +26,7 @@ class DehazingBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
         self.unit = FeatureDehazingUnit(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,25 +43,24 @@ class PFDN(nn.Module):
     github.com/IDKiro/gUNet.
     """
 
-    RECIPE = {"optimizer": "adamw", "lr": 8e-4, "betas": None, "weight_decay": 0.01, "batch": 64, "crop": 256,
-              "loss": "l1", "source": "gUNet's re-training of its ports (cosine schedule, 50 warm-up epochs)"}
-
     def __init__(self, blocks: int = 9):
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(64, 128, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),
+            conv(3, 64), nn.ReLU(),
+            conv(64, 128, stride=2), nn.ReLU(),
+            conv(128, 256, stride=2), nn.ReLU(),
         )
         self.blocks = nn.Sequential(*[DehazingBlock(256) for _ in range(blocks)])
         self.decoder = nn.Sequential(
             nn.ConvTranspose2d(256, 128, 2, stride=2), nn.ReLU(),
             nn.ConvTranspose2d(128, 64, 2, stride=2), nn.ReLU(),
-            nn.Conv2d(64, 3, 3, padding=1), nn.Tanh(),
+            conv(64, 3), nn.Tanh(),
         )
 
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        padded = F.pad(hazy * 2 - 1, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="reflect")  # [-1, 1]
-        features = self.blocks(self.encoder(padded))  # (B, 256, H / 4, W / 4)
-        return self.decoder(features)[..., :height, :width] / 2 + 0.5
+        return self.dehaze(hazy * 2 - 1) / 2 + 0.5
+
+    @padded(16)
+    def dehaze(self, x: Tensor) -> Tensor:
+        """Returns the dehazed image in [-1, 1]. x: (B, 3, H, W) in [-1, 1]."""
+        return self.decoder(self.blocks(self.encoder(x)))  # through (B, 256, H / 4, W / 4)

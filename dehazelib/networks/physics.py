@@ -66,28 +66,20 @@ def box_mean(image: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(rows, (1, size), 1, (0, radius), count_include_pad=False)
 
 
-def guided_filter(guide: Tensor, source: Tensor, radius: int, eps: float, subsample: int = 1) -> Tensor:
+def guided_filter(guide: Tensor, source: Tensor, radius: int, eps: float) -> Tensor:
     """Returns source smoothed along the edges of guide, the shape of source.
 
     guide: (B, 1, H, W). source: (B, C, H, W). radius: pixels. eps: in squared units of guide, below it an
-    edge is noise. subsample: solve on an image that many times smaller (the fast guided filter).
+    edge is noise.
     Raises ValueError if guide and source do not fit together.
-    Source: He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, equations (5), (6) and (8); He, Sun, "Fast
-    Guided Filter", 2015.
+    Source: He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, equations (5), (6) and (8).
     """
     if guide.shape[1] != 1 or guide.shape[2:] != source.shape[2:]:
         raise ValueError(f"guide {tuple(guide.shape)} must have one channel and the height and width of "
                          f"source {tuple(source.shape)}.")
-    small_guide, small_source = guide, source
-    if subsample > 1:
-        small = [max(1, round(n / subsample)) for n in guide.shape[2:]]
-        small_guide, small_source = (F.interpolate(x, small, mode="nearest-exact") for x in (guide, source))
-        radius = max(1, radius // subsample)
-    mean_guide, mean_source = box_mean(small_guide, radius), box_mean(small_source, radius)
-    covariance = box_mean(small_guide * small_source, radius) - mean_guide * mean_source
-    variance = box_mean(small_guide * small_guide, radius) - mean_guide * mean_guide
-    slope = covariance / (variance + eps)  # (B, C, h, w)
-    slope, offset = box_mean(slope, radius), box_mean(mean_source - slope * mean_guide, radius)
-    if subsample > 1:
-        slope, offset = (F.interpolate(x, guide.shape[2:], mode="bilinear") for x in (slope, offset))
-    return slope * guide + offset
+    mean_guide, mean_source = box_mean(guide, radius), box_mean(source, radius)
+    covariance = box_mean(guide * source, radius) - mean_guide * mean_source
+    variance = box_mean(guide * guide, radius) - mean_guide * mean_guide
+    slope = covariance / (variance + eps)  # (B, C, H, W)
+    offset = mean_source - slope * mean_guide
+    return box_mean(slope, radius) * guide + box_mean(offset, radius)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
 from dehazelib.networks.cycle_dehaze import PatchDiscriminator, normal_weights
+from dehazelib.networks.layers import conv, padded
 from dehazelib.networks.physics import dark_channel
 
 MSE, DARK_CHANNEL, TOTAL_VARIATION, PENALTY = 1000.0, 1e-4, 1e-4, 10.0  # weights of the loss terms
@@ -17,9 +18,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1, self.conv2 = (
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2)
-        )
+        self.conv1, self.conv2 = (conv(channels, channels, padding_mode="reflect") for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(torch.relu(self.conv1(x)))
@@ -39,34 +38,29 @@ class SSID(nn.Module):
     generator "EDskipconn" with --learn_residual.
     """
 
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "batch": 2, "crop": 256,
-        "loss": "objective", "source": "Prevalenter/semi-dehazing, run_id_1.sh: 90 epochs, constant rate",
-    }
-
     def __init__(self, width: int = 64):
         super().__init__()
-        self.first = nn.Conv2d(3, width, 7, padding=3)
+        self.first = conv(3, width, 7)
         self.fine = residual_blocks(width, 3)  # run twice, before going down and after coming up
-        self.down1 = nn.Conv2d(width, 2 * width, 3, 2, 1)
+        self.down1 = conv(width, 2 * width, stride=2)
         self.middle = residual_blocks(2 * width, 3)  # run twice
-        self.down2 = nn.Conv2d(2 * width, 4 * width, 3, 2, 1)
+        self.down2 = conv(2 * width, 4 * width, stride=2)
         self.coarse = residual_blocks(4 * width, 6)
         self.up2 = nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1)
         self.up1 = nn.ConvTranspose2d(2 * width, width, 4, 2, 1)
-        self.last = nn.Conv2d(width, 3, 7, padding=3)
+        self.last = conv(width, 3, 7)
         normal_weights(self)
 
+    @padded(4)
     def forward(self, hazy: Tensor) -> Tensor:
-        height, width = hazy.shape[-2:]
-        x = F.pad(2 * hazy - 1, (0, -width % 4, 0, -height % 4), mode="reflect")
+        x = 2 * hazy - 1
         fine = self.fine(F.leaky_relu(self.first(x), 0.2))  # (B, 64, H, W)
         middle = self.middle(F.leaky_relu(self.down1(fine), 0.2))  # (B, 128, H/2, W/2)
         coarse = self.coarse(F.leaky_relu(self.down2(middle), 0.2))  # (B, 256, H/4, W/4)
         middle = torch.relu(self.up2(coarse)) + middle
         fine = torch.relu(self.up1(self.middle(middle))) + fine
         residual = torch.tanh(self.last(self.fine(fine)))
-        return ((x + residual).clamp(-1, 1)[..., :height, :width] + 1) / 2
+        return ((x + residual).clamp(-1, 1) + 1) / 2
 
 
 def total_variation(image: Tensor) -> Tensor:

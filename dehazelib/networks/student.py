@@ -1,4 +1,7 @@
-"""The paper's student: a deep, narrow dehazing network of 96,007 parameters (section 3.2, Fig. 3)."""
+"""The paper's student: a deep, narrow dehazing network of 96,007 parameters (section 3.2, Fig. 3).
+
+FFA-Net is the same network with four times the channels and twice the blocks.
+"""
 
 from functools import reduce
 from operator import add
@@ -6,12 +9,10 @@ from operator import add
 import torch
 from torch import Tensor, nn
 
+from dehazelib.networks.layers import conv
+
 MEAN = (0.64, 0.60, 0.58)  # of hazy RGB images, as released
 STD = (0.14, 0.15, 0.152)
-
-
-def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
 class ChannelAttention(nn.Module):
@@ -19,9 +20,7 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int, hidden: int):
         super().__init__()
-        self.mlp = nn.Sequential(
-            conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1), nn.Sigmoid()
-        )
+        self.mlp = nn.Sequential(conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1), nn.Sigmoid())
 
     def weights(self, x: Tensor) -> Tensor:
         return self.mlp(x.mean((2, 3), keepdim=True))  # (B, C, 1, 1)
@@ -59,7 +58,7 @@ class InnerBlock(nn.Module):
 
 
 class OuterBlock(nn.Module):
-    """Six inner blocks and a convolution inside one skip connection."""
+    """Inner blocks and a convolution inside one skip connection."""
 
     def __init__(self, channels: int, inner_blocks: int):
         super().__init__()
@@ -76,7 +75,10 @@ class Student(nn.Module):
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W. It is normalised inside; as in the released code the
     output is (body + *normalised* input), so the network also learns to undo the normalisation.
-    Source: section 3.2, equations (4) to (6); the fusion's hidden width of 1 from the released code.
+    channels=64, inner_blocks=12 is FFA-Net as the paper's tables measure it (2,870,812 parameters), inner_blocks=19 as
+    published.
+    Source: section 3.2, equations (4) to (6); the fusion's hidden width of 1 from the released code. FFA-Net: Qin et
+    al., "FFA-Net: Feature Fusion Attention Network for Single Image Dehazing", AAAI 2020; github.com/zhilin007/FFA-Net.
     """
 
     def __init__(self, channels: int = 16, groups: int = 3, inner_blocks: int = 6):
@@ -90,13 +92,13 @@ class Student(nn.Module):
         self.tail = nn.Sequential(conv(channels, channels), conv(channels, 3))
 
     def forward(self, hazy: Tensor, return_features: bool = False):
-        """With return_features: (dehazed, [group 1, group 2, group 3]), each group (B, 16, H, W)."""
+        """With return_features: (dehazed, [group 1, group 2, group 3]), each group (B, channels, H, W)."""
         x = (hazy - self.mean) / self.std
         feature, features = self.head(x), []
         for group in self.groups:
             feature = group(feature)
             features.append(feature)
         weights = self.fusion.weights(torch.cat(features, 1)).chunk(len(features), 1)
-        fused = reduce(add, (w * f for w, f in zip(weights, features)))  # (B, 16, H, W)
+        fused = reduce(add, (w * f for w, f in zip(weights, features)))  # (B, channels, H, W)
         dehazed = self.tail(self.pixel_attention(fused)) + x
         return (dehazed, features) if return_features else dehazed

@@ -13,6 +13,7 @@ from dehazelib.networks.physics import airlight_from_dark_channel, guided_filter
 MULTIPLE, SMALLEST = 32, 64  # pixels: what five halvings and reflection padding need
 WIDTHS, SKIPS = (8, 16, 32, 64, 128), (0, 0, 0, 4, 4)  # per scale of the hourglass
 LATENT = 100
+LEARNING_RATE = 1e-3
 RADIUS, EPSILON, LEAST_TRANSMISSION = 50, 1e-4, 0.1
 
 
@@ -150,11 +151,6 @@ class ZID(nn.Module):
     brightest pixel of the dark channel's top 0.01 %, not their maximum per colour.
     """
 
-    RECIPE = {
-        "optimizer": "adam", "lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.0, "batch": 1, "crop": None,
-        "loss": None, "source": "XLearning-SCU/2020-TIP-ZID: 500 steps on each test image, no training",
-    }
-
     def __init__(self, steps: int = 500, seed: int = 0, size: tuple[int, int] = (460, 620)):
         super().__init__()
         if steps < 1:
@@ -200,7 +196,7 @@ class ZID(nn.Module):
         prior = airlight_from_dark_channel(x, patch=15, top=0.0001)  # (1, 3, 1, 1)
         networks = self.start(x)
         fused = x.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.Adam(networks.parameters(), lr=self.RECIPE["lr"], fused=fused)
+        optimizer = torch.optim.Adam(networks.parameters(), lr=LEARNING_RATE, fused=fused)
         generator = torch.Generator(x.device).manual_seed(self.seed)
         for _ in range(self.steps):
             noise = torch.randn(1, LATENT, generator=generator, device=x.device)

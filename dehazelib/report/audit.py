@@ -62,7 +62,7 @@ def ffa_net_blocks() -> pd.DataFrame:
     """Returns the size of FFA-Net with 12 blocks in each of its three groups, and with the 19 of its publication."""
     size, gflops, rows = _printed(5, "ffa_net").parameters_millions, _printed(9, "ffa_net").gflops, []
     for blocks, how in ((12, "the paper's form"), (19, "the published network")):
-        counted = _counts("ffa_net", blocks=blocks)
+        counted = _counts("ffa_net", inner_blocks=blocks)
         rows += [_row(f"FFA-Net, 3 x {blocks} blocks: million parameters", size, counted[0] / 1e6, how),
                  _row(f"FFA-Net, 3 x {blocks} blocks: GFLOPs", gflops, counted[1], how)]
     return _frame(rows)

@@ -4,7 +4,6 @@ import functools
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -47,41 +46,30 @@ EXPECTED = {
 SAME_AS_ZID = "zid_oracle"  # scored differently
 CONTROLS = [entry.name for entry in ENTRIES if entry.role == "control"]
 
-# Other forms by their parameters: as published where the table measured something else, and larger siblings.
-OTHER_SIZES = {
-    "mscnn": [({"form": "official"}, 8_435)],
-    "gfn": [({"form": "port"}, 498_831)],
-    "ffa_net": [({"blocks": 19}, 4_455_913)],
-    "srresnet": [({"form": "published"}, 1_547_350)],
-    "drn_s": [({"scale": 8, "features": 8}, 5_403_000), ({"blocks": 40, "features": 20}, 9_825_893)],
-    "dcpdn": [({"unused_parts": False}, 12_439_726)],
-    "cycle_dehaze": [({"discriminator": False}, 7_837_699),
-                     ({"affine": True, "discriminator": False}, 7_841_408),
-                     ({"blocks": 9, "affine": True, "discriminator": False}, 11_383_424)],
-    "gunet_t": [({"size": "s"}, 1_477_059)],
-    "dehazeformer_t": [({"size": "s"}, 1_284_884), ({"size": "b"}, 2_517_612)],
-    "zid": [({"size": (448, 608)}, 42_950_552), ({"size": (480, 640)}, 48_190_360)],  # by image size
-}
+# Other forms by their parameters: as published where the table measured something else.
+OTHER_SIZES = [
+    ("mscnn", {"form": "official"}, 8_435),
+    ("ffa_net", {"inner_blocks": 19}, 4_455_913),
+    ("cycle_dehaze", {"discriminator": False}, 7_837_699),
+    ("zid", {"size": (480, 640)}, 48_190_360),  # of another image size
+]
 
 # The same code with fewer channels or blocks, for what has to be computed.
 SMALL = {
-    "ssid": {"width": 16}, "dcpdn": {"unused_parts": False}, "cycle_dehaze": {"width": 16},
-    "msbdn": {"bottleneck_blocks": 1}, "ffa_net": {"blocks": 1}, "pfdn": {"blocks": 1},
-    "dehazing_4k": {"width": 2}, "srresnet": {"blocks": 4}, "drn_s": {"blocks": 2},
+    "ssid": {"width": 16}, "cycle_dehaze": {"width": 8}, "msbdn": {"bottleneck_blocks": 1},
+    "ffa_net": {"inner_blocks": 1}, "pfdn": {"blocks": 1}, "dehazing_4k": {"width": 2}, "srresnet": {"blocks": 4},
+    "drn_s": {"blocks": 2},
 }
 OTHER_FORMS = {
     "mscnn_official": ("mscnn", {"form": "official"}),
-    "gfn_port": ("gfn", {"form": "port"}),
-    "srresnet_published": ("srresnet", {"form": "published", "blocks": 4}),
-    "cycle_dehaze_published": (
-        "cycle_dehaze", {"blocks": 2, "affine": True, "discriminator": False, "pyramid": True, "width": 4}),
+    "cycle_dehaze_alone": ("cycle_dehaze", {"discriminator": False, "width": 4}),
 }
 TRAINED = {name: (name, SMALL.get(name, {})) for name in EXPECTED if name != "zid"} | OTHER_FORMS
 CASES = TRAINED | {name: (name, {}) for name in CONTROLS}  # ZID, fitted to each image, has tests of its own
 # What takes no part in the image: a discriminator, the smaller images' last layers, a layer never run.
 UNUSED = {"cycle_dehaze": ("discriminator.",), "drn_s": ("tails.0.", "tails.1."), "dehazing_4k": ("unused.",)}
 OWN_OBJECTIVE = [case for case, (name, _) in TRAINED.items() if CATALOGUE[name].objective]
-ADVERSARIAL = ("ssid", "dcpdn", "cycle_dehaze", "cycle_dehaze_published")  # a second group: discriminators
+ADVERSARIAL = ("ssid", "dcpdn", "cycle_dehaze", "cycle_dehaze_alone")  # a second group: discriminators
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +79,10 @@ def seed():
 
 def build(case: str) -> nn.Module:
     name, options = CASES[case]
-    return networks.build(name, **options).eval()
+    network = networks.build(name, **options).eval()
+    if name == "dcpdn":
+        network.unused = nn.ModuleList()  # four fifths of its parameters, which never run
+    return network
 
 
 @functools.cache
@@ -154,14 +145,7 @@ def test_parameters_and_gflops_are_those_of_the_table(name):
     assert not printed or abs(counts["gflops_profiler"] - float(printed)) < 0.001  # rounded or truncated
 
 
-def test_the_training_graph_is_what_table_nine_calls_ours():
-    counts = compute.training_graph_counts()
-    assert counts["parameters"] == 122_458
-    assert round(counts["gflops_profiler"], 5) == 64.03988
-
-
-@pytest.mark.parametrize("name, options, count", [
-    (name, *form) for name, forms in OTHER_SIZES.items() for form in forms])
+@pytest.mark.parametrize("name, options, count", OTHER_SIZES)
 def test_other_forms_have_their_known_parameters(name, options, count):
     with torch.device("meta"):
         assert parameters(networks.build(name, **options)) == count
@@ -173,19 +157,6 @@ def test_a_control_has_nothing_to_train_or_to_count(name):
     assert counts.pop("parameters") == 0 and all(value != value for value in counts.values())
 
 
-@pytest.mark.parametrize("name, options, size, profiler, multiply_adds", [
-    ("gfn", {"form": "port"}, (460, 620), 110.484, 131.519),
-    ("srresnet", {"form": "published"}, (115, 155), 79.097, 79.078),
-    ("dcpdn", {"unused_parts": False}, (512, 512), 57.495, 58.773),
-    ("cycle_dehaze", {"discriminator": False}, (460, 620), 284.115, 305.114),
-])
-def test_other_forms_have_their_known_gflops(name, options, size, profiler, multiply_adds):
-    with torch.device("meta"):
-        network, low = networks.build(name, **options).eval(), torch.rand(1, 3, *size)
-    assert round(compute.profiler_gflops(network, low), 3) == profiler
-    assert round(compute.true_gflops(network, low), 3) == multiply_adds
-
-
 @pytest.mark.parametrize("case", [case for case in TRAINED if not entry_of(case).published_gflops])
 def test_the_meta_device_counts_the_same_operations_as_the_cpu(case):
     graphs = [network if case in OTHER_FORMS else getattr(network, "table_graph", network)
@@ -195,25 +166,26 @@ def test_the_meta_device_counts_the_same_operations_as_the_cpu(case):
     assert counted == pytest.approx(computed, rel=1e-6) != 0
 
 
-@pytest.mark.parametrize("size", [(460, 620), (463, 621)])
 @pytest.mark.parametrize("case", CASES)
-def test_a_full_size_output_has_the_size_of_the_input(case, size):
+def test_a_full_size_output_has_the_size_of_the_input(case):
     network = on_meta(case)
     scale = scale_of(network)
-    low = torch.empty(1, 3, size[0] // scale, size[1] // scale, device="meta")
+    low = torch.empty(1, 3, 463 // scale, 621 // scale, device="meta")
     with torch.no_grad():
         assert network(low).shape == (1, 3, low.shape[2] * scale, low.shape[3] * scale)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (35, 53)])
 @pytest.mark.parametrize("case", CASES)
-def test_a_small_output_has_the_size_of_the_input_and_is_finite(case, size):
+def test_a_small_output_of_any_size_is_finite_and_a_batch_equals_its_items(case):
     network = build(case)
     scale = scale_of(network)
-    low = torch.rand(1, 3, size[0] // scale, size[1] // scale)
+    low = F.interpolate(torch.rand(2, 3, 8, 8), (35 // scale, 53 // scale), mode="bilinear")
     with torch.no_grad():
-        output = network(low)
-    assert output.shape == (1, 3, low.shape[2] * scale, low.shape[3] * scale) and output.isfinite().all()
+        together, alone = network(low), torch.cat([network(image[None]) for image in low])
+    assert together.shape == (2, 3, low.shape[2] * scale, low.shape[3] * scale) and together.isfinite().all()
+    if case != "black":  # whose items are all the same
+        error = (together - alone).abs().max()
+        assert error < 1e-4 * together.abs().max() and error < 0.01 * (alone[0] - alone[1]).abs().max()
 
 
 @pytest.mark.parametrize("case", TRAINED)
@@ -229,41 +201,13 @@ def test_every_parameter_that_takes_part_receives_a_finite_gradient(case):
     assert next(network.parameters()).grad.abs().max() > 0  # all the way back to the first layer
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case != "black"])  # whose items are all the same
-def test_a_batch_equals_its_items(case):
-    network = build(case)
-    inputs, _ = pair(network, side=48)
-    with torch.no_grad():
-        together, alone = network(inputs), torch.cat([network(image[None]) for image in inputs])
-    error = (together - alone).abs().max()
-    assert error < 2e-5 * together.abs().max()
-    assert error < 0.01 * (alone[0] - alone[1]).abs().max()
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TRAINED)
-def test_saved_weights_give_the_same_output(case, tmp_path):
-    network, other = build(case), build(case)
-    inputs, _ = pair(network)
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    with torch.no_grad():
-        expected = network(inputs)
-        assert not torch.equal(other(inputs), expected)
-        other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-        assert torch.equal(other(inputs), expected)
-
-
-@pytest.mark.parametrize("case", TRAINED)
-def test_twenty_steps_on_one_batch_lower_its_loss(case):
-    pairs = entry_of(case).pairs
-    objective = Reconstruction(build(case).train(), "mse") if pairs else own_objective(case)
-    losses = learn(case, objective, 0, entry_of(case).lr, steps=20)
-    assert losses[-1] < 0.9 * losses[0]
-
-
-@pytest.mark.parametrize("case", [case for case in OWN_OBJECTIVE if entry_of(case).pairs])
-def test_a_few_steps_lower_the_objective_of_the_authors_too(case):
-    losses = learn(case, own_objective(case), 0, entry_of(case).lr, steps=8)
-    assert losses[-1] < 0.9 * losses[0]
+def test_a_few_steps_on_one_batch_lower_the_loss_it_is_trained_by(case):
+    own = entry_of(case).objective
+    objective = own_objective(case) if own else Reconstruction(build(case).train(), "mse")
+    losses = learn(case, objective, 0, entry_of(case).lr, steps=8)
+    assert losses[-1] < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize("case", ADVERSARIAL)
@@ -296,8 +240,8 @@ def test_an_adversarial_objective_takes_images_of_any_size(case):
         assert objective(group, hazy, clear).isfinite()
 
 
-@pytest.mark.parametrize("name", [name for name in EXPECTED if hasattr(CATALOGUE[name].builder, "RECIPE")])
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name in networks.recipes()])
 def test_the_recipe_of_the_authors_names_an_objective_exactly_where_the_catalogue_has_one(name):
     entry = CATALOGUE[name]
-    assert (entry.builder.RECIPE["loss"] == "objective") == (entry.objective is not None)
+    assert (networks.recipes()[name].get("loss") == "objective") == (entry.objective is not None)
     assert entry.pairs or entry.objective

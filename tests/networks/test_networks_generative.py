@@ -7,11 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from dehazelib.evaluation.cost import profiler_gflops
-from dehazelib.networks.cycle_dehaze import CycleDehaze, reduce, with_details_of
+from dehazelib.networks.cycle_dehaze import CycleDehaze
 from dehazelib.networks.dcpdn import scattering_truth
-from dehazelib.networks.dehazeformer import DehazeFormer, WindowAttention
+from dehazelib.networks.dehazeformer import WindowAttention
 from dehazelib.networks.dehazing_4k import slice_grid
-from dehazelib.networks.gunet import GUNet
 from dehazelib.networks.zid import ZID, Hourglass, OracleStoppedZID, dehaze_with_oracle_stopping
 
 
@@ -33,14 +32,6 @@ def test_scattering_truth_recovers_what_the_haze_was_made_with():
     assert torch.allclose(airlight, torch.tensor(0.8), atol=1e-4)
     expected = torch.linspace(0.3, 0.9, 64).expand(2, 1, 64, 64)
     assert (transmission - expected).abs().mean() < 1e-4
-
-
-def test_a_pyramid_restores_the_image_from_its_own_coarsest_level():
-    hazy = coarsest = torch.rand(1, 3, 61, 83)
-    for _ in range(4):
-        coarsest = reduce(coarsest)
-    assert coarsest.shape == (1, 3, 4, 6)
-    assert torch.allclose(with_details_of(hazy, coarsest), hazy, atol=1e-5)
 
 
 def test_table_graph_of_cycle_dehaze_needs_the_discriminator():
@@ -72,12 +63,6 @@ def test_window_attention_is_scaled_dot_product_attention_within_each_window(shi
     expected = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
     expected = expected.transpose(2, 3).reshape(1, 12, 8, 8)
     assert torch.allclose(result[..., first : first + 8, first : first + 8], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("network", [GUNet, DehazeFormer])
-def test_an_unknown_size_is_refused_with_the_known_ones(network):
-    with pytest.raises(ValueError, match="'huge': use one of t, s"):
-        network("huge")
 
 
 def test_zid_fits_the_image_without_ground_truth_and_without_touching_other_randomness():

@@ -90,7 +90,7 @@ LAYERS = {
 }
 for position, suffix in ((8, ""), (17, "-ds2"), (26, "-ds4")):
     LAYERS["famed_net"].insert(position, f"conv5{suffix}")
-OPTIONS = {"dehazenet mat": {"normalisation": "centred"}, "ffa_net": {"blocks": 19},
+OPTIONS = {"dehazenet mat": {"normalisation": "centred"}, "ffa_net": {"inner_blocks": 19},
            "mscnn": {"form": "official"}}
 RENAMED = {"kernel": "weight", "coefficients": "coefficient", "positions": "relative_positions"}  # tensors
 # Tensors in the real file or in the authors' own network, how many of them, and the shape of some.
