@@ -154,8 +154,8 @@ def data_check(options: argparse.Namespace) -> None:
     print(report)
     if report.problems:
         raise DataError(f"{options.root}: {len(report.problems)} problem(s), listed above.")
-    if not report.kinds:
-        raise DataError(f"{options.root}: holds neither ITS, SOTS nor NYU; what to get is listed above.")
+    if not report.uses:
+        raise DataError(f"{options.root}: holds nothing to score or train on; what to get is listed above.")
 
 
 def data_make(options: argparse.Namespace) -> None:

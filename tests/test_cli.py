@@ -119,7 +119,7 @@ def test_only_a_dehazing_network_s_own_weights_are_scored(run, weights, tmp_path
 
 
 def test_data_without_anything_usable_fail_their_check(run, tmp_path):
-    report = fails(run("data", "check", tmp_path), "holds neither ITS, SOTS nor NYU")
+    report = fails(run("data", "check", tmp_path), "holds nothing to score or train on")
     assert "ITS: download RESIDE-Standard" in report and "SOTS/indoor/gt" in report
 
 

@@ -1,14 +1,16 @@
 """Reading single images and depth maps from disk, with one clear line for each thing that can be wrong."""
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 RESIDE_SIZE = (460, 620)  # height, width of every hazy image of RESIDE's indoor sets
 NYU_SIZE = (480, 640)     # height, width of an NYU Depth v2 frame, and of the clear images of some RESIDEs
+BORDER = 10               # pixels on every side of an NYU frame that RESIDE's images lack
 GREY_PER_METRE = 25.51    # of an 8-bit depth map; see `read_depth_png`
 
 
@@ -19,14 +21,40 @@ class DataError(ValueError):
 def read_rgb(path: Path | str) -> np.ndarray:
     """Returns the image as uint8 (H, W, 3), RGB.
 
-    path: a png, jpg, jpeg, webp or bmp file.
-    Raises FileNotFoundError if it is absent; DataError if it is truncated, no image, or not 8 bits a channel.
+    Raises FileNotFoundError if it is absent; DataError if it is truncated, no image, or not 8 bits a channel, grey or
+    RGB.
     """
-    with _open(path) as image:
-        if deep(image) or image.mode not in ("RGB", "L", "P"):
-            found = "more than 8 bits a channel" if deep(image) else f"mode {image.mode}"
-            raise DataError(f"{path}: expected an 8-bit RGB image, found {found}; convert it to RGB")
-    return np.array(_decode(path).convert("RGB"))
+    return np.array(_open(path, _require_rgb, decode=True).convert("RGB"))
+
+
+def rgb_size(path: Path | str) -> tuple[int, int]:
+    """Returns (height, width) from the file's header alone. Raises as `read_rgb` does, but for a damaged body."""
+    image = _open(path, _require_rgb)
+    return image.height, image.width
+
+
+def read_depth_png(path: Path | str) -> np.ndarray:
+    """Returns the depth in metres, float32 (H, W), every pixel > 0.
+
+    path: a single-channel image. 8 bits: metres = (v + 0.5) / 25.51, so that 0..255 spans 10 m and none is
+    zero. 16 bits: millimetres, where 0 would mean "not measured".
+    Raises FileNotFoundError if absent; DataError if unreadable, coloured, or with unmeasured pixels.
+    Source: the 8-bit scale is measured, not published; the half step fits genuine ITS files better.
+    """
+    image = _open(path, _require_depth, decode=True)
+    value = np.array(image)  # (H, W)
+    if image.mode == "L":
+        return ((value + 0.5) / GREY_PER_METRE).astype(np.float32)
+    if value.min() <= 0:
+        raise DataError(f"{path}: {int((value <= 0).sum())} pixels have no depth; use NYU's filled-in "
+                        "`depths`, not `rawDepths`")
+    return (value / 1000).astype(np.float32)
+
+
+def depth_size(path: Path | str) -> tuple[int, int]:
+    """Returns (height, width) from the header. Raises as `read_depth_png`, but for a damaged body or missing depth."""
+    image = _open(path, _require_depth)
+    return image.height, image.width
 
 
 def deep(image: Image.Image) -> bool:
@@ -37,33 +65,6 @@ def deep(image: Image.Image) -> bool:
             or any(re.search(";16[BLN]", str(tile.args)) for tile in tiles)
             or image.format == "TIFF" and max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))) > 8
             or image.format == "PPM" and any(isinstance(tile.args, tuple) and tile.args[-1] > 255 for tile in tiles))
-
-
-def read_depth_png(path: Path | str) -> np.ndarray:
-    """Returns the depth in metres, float32 (H, W), every pixel > 0.
-
-    path: a single-channel png. 8 bits: metres = (v + 0.5) / 25.51, so that 0..255 spans 10 m and none is
-    zero. 16 bits: millimetres, where 0 would mean "not measured".
-    Raises FileNotFoundError if absent; DataError if unreadable, coloured, or with unmeasured pixels.
-    Source: the 8-bit scale is measured, not published; the half step fits genuine ITS files better.
-    """
-    image = _decode(path)
-    value = np.array(image)  # (H, W)
-    if image.mode == "L":
-        return ((value + 0.5) / GREY_PER_METRE).astype(np.float32)
-    if image.mode not in ("I", "I;16"):
-        raise DataError(f"{path}: expected a grey depth map of 8 or 16 bits, found mode {image.mode}; "
-                        "export the depth as 16-bit millimetres")
-    if value.min() <= 0:
-        raise DataError(f"{path}: {int((value <= 0).sum())} pixels have no depth; use NYU's filled-in "
-                        "`depths`, not `rawDepths`")
-    return (value / 1000).astype(np.float32)
-
-
-def image_size(path: Path | str) -> tuple[int, int]:
-    """Returns (height, width) from the file's header alone. Raises as `read_rgb` does."""
-    with _open(path) as image:
-        return image.height, image.width
 
 
 def list_images(folder: Path | str) -> list[Path]:
@@ -77,50 +78,64 @@ def list_images(folder: Path | str) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def find_by_stem(folder: Path | str, stem: str) -> Path:
-    """Returns the path of the one image in folder that is called stem, whatever its format.
-
-    stem: file name without its suffix, such as "1400_3" or "1_1_0.90179".
-    Raises FileNotFoundError if there is none, DataError if there are several.
-    """
-    found = [path for suffix in SUFFIXES if (path := Path(folder) / f"{stem}{suffix}").is_file()]
-    if not found:
-        raise FileNotFoundError(f"{folder}: no image called {stem} in any of {SUFFIXES}; complete it")
-    if len(found) > 1:
-        raise DataError(f"{folder}: {' and '.join(p.name for p in found)} are the same image twice; keep one")
-    return found[0]
+def centre_crop(image: np.ndarray, size: tuple[int, int], name: Path | str = "image") -> np.ndarray:
+    """Returns the image without its `border`, of the given (height, width). image: (H, W) or (H, W, C)."""
+    cut = border(image.shape[:2], size, name)
+    return image[cut:-cut, cut:-cut] if cut else image
 
 
-def centre_crop(image: np.ndarray, size: tuple[int, int] = RESIDE_SIZE,
-                name: Path | str = "image") -> np.ndarray:
-    """Returns the image as it is if it has the given size, without its outer 10 pixels if it is 20 larger.
+def border(size: tuple[int, int], wanted: tuple[int, int], name: Path | str = "image") -> int:
+    """Returns the pixels to cut off every side of a clear image: 0 if it has the wanted size, 10 if it is 20 larger.
 
-    image: (H, W) or (H, W, C). size: (height, width). name: what error messages call it.
+    name: what error messages call it.
     Raises DataError for any other size: resizing a ground truth instead of cropping it costs some 12 dB.
     Source: RESIDE's 620x460 hazy images are NYU's 640x480 frames without a border of 10 pixels.
     """
-    height, width = size
-    if image.shape[:2] == (height, width):
-        return image
-    if image.shape[:2] == (height + 20, width + 20):
-        return image[10:-10, 10:-10]
-    raise DataError(f"{name}: {image.shape[1]}x{image.shape[0]} pixels, expected {width}x{height} or "
-                    f"{width + 20}x{height + 20} (width x height); use the original, never a resized file")
+    height, width = wanted
+    if size == (height, width):
+        return 0
+    if size == (height + 2 * BORDER, width + 2 * BORDER):
+        return BORDER
+    raise DataError(f"{name}: {size[1]}x{size[0]} pixels, expected {width}x{height} or {width + 2 * BORDER}x"
+                    f"{height + 2 * BORDER} (width x height); use the original, never a resized file")
 
 
-def _open(path: Path | str) -> Image.Image:
+def faults(read: Callable, names: Iterable) -> list[str]:
+    """Returns the messages of the errors that read(name) raises for some of the names."""
+    messages = []
+    for name in names:
+        try:
+            read(name)
+        except (DataError, OSError) as error:
+            messages.append(str(error))
+    return messages
+
+
+def _open(path: Path | str, require: Callable[[Image.Image, Path | str], None], decode: bool = False) -> Image.Image:
+    """Returns an image whose header `require` accepts, decoded or closed again."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        return Image.open(path)
+        image = Image.open(path)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not an image that can be read ({error}); fetch the file again") from error
-
-
-def _decode(path: Path | str) -> Image.Image:
-    with _open(path) as image:
+    with image:
+        require(image, path)
         try:
-            image.load()
+            if decode:
+                image.load()
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{path}: damaged or truncated ({error}); fetch the file again") from error
-        return image
+    return image
+
+
+def _require_rgb(image: Image.Image, path: Path | str) -> None:
+    if deep(image) or image.mode not in ("RGB", "L", "P"):
+        found = "more than 8 bits a channel" if deep(image) else f"mode {image.mode}"
+        raise DataError(f"{path}: expected an 8-bit RGB image, found {found}; convert it to RGB")
+
+
+def _require_depth(image: Image.Image, path: Path | str) -> None:
+    if image.mode not in ("L", "I", "I;16"):
+        raise DataError(f"{path}: expected a grey depth map of 8 or 16 bits, found mode {image.mode}; "
+                        "export the depth as 16-bit millimetres")

@@ -4,12 +4,22 @@ RESIDE's id k is labelled frame k-1 (0-based), flipped left-right and cropped by
 on genuine files (tests/test_nyu.py): ids 1 and 2 of ITS match at 39.0 and 38.7 dB, the gap being JPEG loss.
 """
 
+import functools
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from dehazelib.data.images import NYU_SIZE, DataError, list_images, read_depth_png, read_rgb
+from dehazelib.data.images import (
+    NYU_SIZE,
+    DataError,
+    depth_size,
+    faults,
+    list_images,
+    read_depth_png,
+    read_rgb,
+    rgb_size,
+)
 
 FIRST_TEST_ID = 1400  # RESIDE's SOTS-indoor test scenes are 1400..1449
 FRAMES = 1449         # labelled frames in the official file
@@ -20,8 +30,8 @@ SPLITS = Path(__file__).parent / "splits"
 class Nyu:
     """Clear images and relative depths of the training scenes.
 
-    root: the official `nyu_depth_v2_labeled.mat`, or a folder holding it (also in `nyu/`), or a folder with
-    `nyu/rgb/<id>` and `nyu/depth/<id>` (also without `nyu/`); the .mat file wins where both are there.
+    root: the official `nyu_depth_v2_labeled.mat` by this or another name, or a folder holding it (also in `nyu/`), or a
+    folder with `nyu/rgb/<id>` and `nyu/depth/<id>` (also without `nyu/`); the .mat file wins where both are there.
     Attributes: `ids`, the sorted list of ids (at most 1..1399); `source`, the path that was opened;
     `files`, all files a manifest should list.
     Raises FileNotFoundError if there is neither; DataError for frames without their depth or the reverse, for
@@ -56,15 +66,32 @@ class Nyu:
         metres = reside_view(self._frame(id, "depths"))  # (460, 620)
         return (metres / metres.max()).astype(np.float32)
 
+    def file_problems(self, deep: bool = False) -> list[str]:
+        """Returns a line for each frame that cannot be used, from the files' headers; deep: by decoding them all."""
+        if deep:
+            return faults(self.clear, self.ids) + faults(self.depth, self.ids)
+        if self.source.is_file():
+            return []  # sizes and types of the .mat file are those of its two arrays
+        images, depths = (functools.partial(self._path, kind) for kind in ("images", "depths"))
+        return faults(images, self.ids) + faults(depths, self.ids)
+
     def _frame(self, id: int, kind: str) -> np.ndarray:
+        """Returns one frame, (480, 640, 3) or (480, 640)."""
         if id not in self.ids:
             reason = "belongs to the SOTS test set" if id >= FIRST_TEST_ID else "is not there"
             raise DataError(f"{self.source}: id {id} {reason}; ask for one of .ids")
-        frame = self._read_mat(id, kind) if self.source.is_file() else self._read_folder(id, kind)
-        if frame.shape[:2] != NYU_SIZE:
-            raise DataError(f"{self.source}: {kind} {id} has {frame.shape[1]}x{frame.shape[0]} pixels, "
-                            "expected 640x480; use the uncropped labelled frames")
-        return frame
+        if self.source.is_file():
+            return self._read_mat(id, kind)
+        read = read_rgb if kind == "images" else read_depth_png
+        return read(self._path(kind, id))
+
+    def _path(self, kind: str, id: int) -> Path:
+        """Returns the file of a frame. Raises DataError if its header tells that it cannot be used."""
+        path = self._paths[id][kind]
+        height, width = rgb_size(path) if kind == "images" else depth_size(path)
+        if (height, width) != NYU_SIZE:
+            raise DataError(f"{path}: {width}x{height} pixels, expected 640x480; use the uncropped labelled frames")
+        return path
 
     def _read_mat(self, id: int, kind: str) -> np.ndarray:
         with h5py.File(self.source) as file:  # per read: workers cannot share an open file
@@ -73,19 +100,25 @@ class Nyu:
             raise DataError(f"{self.source}: depth {id} has unmeasured pixels; download the file again")
         return frame
 
-    def _read_folder(self, id: int, kind: str) -> np.ndarray:
-        return (read_rgb if kind == "images" else read_depth_png)(self._paths[id][kind])
-
 
 def locate(root: Path | str) -> Path | None:
     """Returns the path of the .mat file, or of the folder that holds rgb/ and depth/, or None."""
-    root = Path(root)
-    if root.is_file() and root.suffix == ".mat":
+    root = Path(root).expanduser()
+    if root.is_file() and root.suffix.lower() == ".mat":
         return root
-    for mat in (root / MAT_NAME, root / "nyu" / MAT_NAME):
-        if mat.is_file():
-            return mat
-    return next((f for f in (root / "nyu", root) if (f / "rgb").is_dir() and (f / "depth").is_dir()), None)
+    folders = [folder for folder in (root, root / "nyu") if folder.is_dir()]
+    mats = [mat for folder in folders for mat in _mat_files(folder)]
+    if mats:
+        return mats[0]
+    return next((folder for folder in reversed(folders) if (folder / "rgb").is_dir() and (folder / "depth").is_dir()),
+                None)
+
+
+def _mat_files(folder: Path) -> list[Path]:
+    """Returns the files that may be the labelled data set, the one with the official name first."""
+    mats = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".mat"]
+    renamed = [path for path in mats if "nyu" in path.name.lower() or "labeled" in path.name.lower()]
+    return sorted(renamed, key=lambda path: path.name != MAT_NAME)
 
 
 def folder_frames(folder: Path) -> dict[int, dict[str, Path]]:
@@ -128,11 +161,26 @@ def reside_view(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(frame[:, ::-1][10:-10, 10:-10])
 
 
+def split(ids: list[int], where: Path) -> tuple[list[int], list[int]]:
+    """Returns (training, validation) ids out of those that are there, for NYU and ITS alike.
+
+    Raises DataError, naming the folder `where`, if there is none for one of the two.
+    """
+    held_out, left_out = set(read_split("nyu_validation")), set(read_split("nyu_excluded"))
+    training = [id for id in ids if id not in held_out | left_out]
+    validation = [id for id in ids if id in held_out]
+    if not training or not validation:
+        lacking = "training" if not training else "validation"
+        raise DataError(f"{where}: none of its {len(ids)} scenes is one of the study's {lacking} scenes "
+                        f"(dehazelib/data/splits/nyu_{'train' if not training else lacking}.txt); add some of them")
+    return training, validation
+
+
 def read_split(name: str) -> list[int]:
     """Returns the sorted ids of a split, a list of int; the files' first lines say how they were chosen.
 
-    name: "nyu_train" (1,289 ids), "nyu_validation" (50) or "nyu_excluded" (60, neighbours of validation);
-    they hold for ITS and NYU alike.
+    name: "nyu_train" (1,289 ids), "nyu_validation" (50) or "nyu_excluded" (60, neighbours of validation), which
+    hold for ITS and NYU alike; "sots_rooms", the first test id of each room (see `sots_rooms`).
     Raises ValueError for another name.
     """
     path = SPLITS / f"{name}.txt"
@@ -140,6 +188,32 @@ def read_split(name: str) -> list[int]:
         known = ", ".join(sorted(p.stem for p in SPLITS.glob("*.txt")))
         raise ValueError(f"no split called {name!r}; choose one of {known}")
     return [int(line) for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
+def sots_rooms(root: Path | str | None = None) -> dict[int, str]:
+    """Returns the room that each SOTS-indoor scene shows, {1400: name, ..., 1449: name}: units of intervals.
+
+    Frames of one room are not independent: the 50 scenes show about 14 rooms. Where root has the official .mat file,
+    its field `scenes` names them, such as "kitchen_0004"; else they are those of splits/sots_rooms.txt, each called
+    after its first scene, such as "1402".
+    """
+    tests = range(FIRST_TEST_ID, FRAMES + 1)
+    source = locate(root) if root else None
+    if source and source.is_file():
+        names = scene_names(source)
+        if names:
+            return {id: names[id] for id in tests}
+    first = read_split("sots_rooms")
+    return {id: str(max(start for start in first if start <= id)) for id in tests}
+
+
+def scene_names(mat: Path | str) -> dict[int, str]:
+    """Returns {id: NYU's name of the place}, ids 1..1449, from the field `scenes`; empty if the file lacks it."""
+    with h5py.File(mat) as file:
+        if "scenes" not in file:
+            return {}
+        references = file["scenes"][()].ravel()  # MATLAB's cell array: each refers to an array of characters
+        return {id: "".join(map(chr, file[one][()].ravel())) for id, one in enumerate(references, 1)}
 
 
 def _by_number(folder: Path) -> dict[int, Path]:

@@ -42,9 +42,7 @@ def open_data(where: str = "rooms") -> Data:
 
 def open_tests(where: str = "rooms") -> dict[str, Pairs]:
     """Returns the test sets alone of the data at `where`, which need not hold training data; raises as open_data."""
-    if where == "rooms":
-        return _rooms().tests
-    return {"sots_indoor": _sots(check.open_test(Path(where).expanduser()))}
+    return _rooms().tests if where == "rooms" else _tests(check.open_tests(where))
 
 
 @functools.cache
@@ -52,7 +50,7 @@ def source(where: str) -> str:
     """Returns what open_data(where).name will be, without opening anything but the folder's listing."""
     if where == "rooms":
         return "rooms"
-    return "nyu" if isinstance(check.open_training(where), nyu.Nyu) else "its"
+    return "nyu" if isinstance(check.find_training(where), nyu.Nyu) else "its"
 
 
 # ----------------------------------------------------------------------------------------------- the embedded rooms
@@ -109,29 +107,33 @@ def _sots_level(scene: int, level: int) -> Pair:
 
 
 def _real(root: Path) -> Data:
-    training, sots = check.open_training(root), check.open_test(root)
-    identity = manifest_id(manifest(training.files + sots.files, root))
-    held_out, left_out = set(nyu.read_split("nyu_validation")), set(nyu.read_split("nyu_excluded"))
+    training, tests = check.open_training(root), check.open_tests(root, indoor=True)
+    identity = manifest_id(manifest(training.files + tests[0].files, root))  # of what the tables rest on
     if isinstance(training, nyu.Nyu):
         frames = Frames(*_decoded_nyu(training, identity), {k: i for i, k in enumerate(training.ids)})
         reader = dict(clear=frames.clear, depth=frames.depth, frames=frames)
-        train = [Pair(str(k), k) for k in training.ids if k not in held_out | left_out]
-        validation = [_its_draw(k) for k in training.ids if k in held_out]
-        name = "nyu"
+        trained, held_out = nyu.split(training.ids, training.source)
+        train, validation, name = [Pair(str(k), k) for k in trained], [_its_draw(k) for k in held_out], "nyu"
     else:
         reader = dict(clear=training.clear, hazy=training.hazy, size=RESIDE_SIZE)
-        every = [Pair(file, k, file=file) for k, file in training.pairs]
-        train = [pair for pair in every if pair.scene not in held_out | left_out]
-        first = {pair.scene: pair for pair in reversed(every) if pair.scene in held_out}
-        validation = [first[k] for k in sorted(first)]
-        name = "its"
+        first = {pair.scene: pair for pair in reversed(training.pairs)}
+        trained, held_out = nyu.split(training.scenes, training.folder)
+        train = [_existing(pair) for pair in training.pairs if pair.scene in set(trained)]
+        validation, name = [_existing(first[k]) for k in held_out], "its"
     return Data(name, str(root), identity, Pairs(f"{name}_train", train, **reader),
-                Pairs(f"{name}_validation", validation, **reader), {"sots_indoor": _sots(sots)})
+                Pairs(f"{name}_validation", validation, **reader), _tests(tests))
 
 
-def _sots(sots: reside.Sots) -> Pairs:
-    pairs = [Pair(name, scene, file=name) for name, scene, _ in sots.pairs]
-    return Pairs("sots_indoor", pairs, sots.clear, hazy=sots.hazy)
+def _tests(folders: list[reside.PairFolder]) -> dict[str, Pairs]:
+    tests = {}
+    for folder in folders:
+        name = "sots_indoor" if folder.layout is reside.SOTS else "sots_outdoor"
+        tests[name] = Pairs(name, [_existing(pair) for pair in folder.pairs], folder.clear, hazy=folder.hazy)
+    return tests
+
+
+def _existing(pair: reside.HazyName) -> Pair:
+    return Pair(pair.name, pair.scene, file=pair.name)
 
 
 def _decoded_nyu(training: nyu.Nyu, identity: str) -> tuple[np.ndarray, np.ndarray]:

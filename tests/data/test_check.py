@@ -1,6 +1,5 @@
 import importlib
 import os
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,26 +7,23 @@ import pytest
 from PIL import Image
 
 from dehazelib.data import nyu
-from dehazelib.data.check import check, open_test, open_training
+from dehazelib.data.check import check, open_tests, open_training
 from dehazelib.data.images import DataError
-from dehazelib.data.nyu import Nyu
-from dehazelib.data.reside import Its, Sots
+from dehazelib.data.nyu import Nyu, read_split
+from dehazelib.data.reside import ITS, OUTDOOR, SOTS
+from image_folders import CROPPED, DATA, FRAME, needs, save
 
-DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
 module = importlib.import_module("dehazelib.data.check")
-needs_data = pytest.mark.skipif(not (DATA / "nyu").is_dir(), reason="no data")
+TRAINED, HELD_OUT = read_split("nyu_train")[0], read_split("nyu_validation")[0]
 
 
 @pytest.fixture(scope="module")
 def png(tmp_path_factory):
-    """Paths of a few images to link to: {"620x460": path, "640x480": path, "64x64": path, "depth": path}."""
-    folder, paths = tmp_path_factory.mktemp("png"), {}
-    for width, height in ((620, 460), (640, 480), (64, 64)):
-        paths[f"{width}x{height}"] = folder / f"{width}.png"
-        Image.new("RGB", (width, height), (9, 9, 9)).save(folder / f"{width}.png")
-    paths["depth"] = folder / "depth.png"
-    Image.new("L", (640, 480), 80).save(folder / "depth.png")
-    return paths
+    """Paths of a few images to link to, by size; "depth" is a depth map."""
+    folder = tmp_path_factory.mktemp("png")
+    for name, size in (("cropped", CROPPED), ("frame", FRAME), ("small", (64, 64)), ("depth", FRAME)):
+        save(folder / f"{name}.png", size, mode="L" if name == "depth" else "RGB")
+    return {path.stem: path for path in folder.iterdir()}
 
 
 def link(source, folder, names):
@@ -36,23 +32,23 @@ def link(source, folder, names):
         os.link(source, folder / f"{name}.png")
 
 
-def add_sots(root, png, scenes=50, levels=10, clear="640x480"):
+def add_sots(root, png, scenes=50, levels=10):
     ids = range(1400, 1400 + scenes)
-    link(png[clear], root / "SOTS/indoor/gt", ids)
-    link(png["620x460"], root / "SOTS/indoor/hazy", [f"{i}_{j}" for i in ids for j in range(1, levels + 1)])
+    link(png["frame"], root / "SOTS/indoor/gt", ids)
+    link(png["cropped"], root / "SOTS/indoor/hazy", [f"{i}_{j}" for i in ids for j in range(1, levels + 1)])
     return root
 
 
-def add_its(root, png, scenes=14, per_scene=10):
-    ids = range(1, scenes + 1)
-    link(png["620x460"], root / "ITS/clear", ids)
-    link(png["620x460"], root / "ITS/hazy", [f"{i}_{k}_0.8{k}" for i in ids for k in range(1, per_scene + 1)])
+def add_its(root, png, per_scene=10):
+    ids = [*range(1, 14), HELD_OUT]
+    link(png["cropped"], root / "ITS/clear", ids)
+    link(png["cropped"], root / "ITS/hazy", [f"{i}_{k}_0.8{k}" for i in ids for k in range(1, per_scene + 1)])
     return root
 
 
-def add_nyu(root, png, frames=3):
-    link(png["640x480"], root / "nyu/rgb", range(1, frames + 1))
-    link(png["depth"], root / "nyu/depth", range(1, frames + 1))
+def add_nyu(root, png, ids=(TRAINED, HELD_OUT)):
+    link(png["frame"], root / "nyu/rgb", ids)
+    link(png["depth"], root / "nyu/depth", ids)
     return root
 
 
@@ -66,70 +62,116 @@ def small_its(monkeypatch):
 
 def test_an_empty_root_is_told_what_to_get(tmp_path):
     report = check(tmp_path)
-    assert report.kinds == set() and not report.found and not report.problems
+    assert report.kinds == set() and not report.uses and not report.found and not report.problems
     assert report.release == "no RESIDE files"
-    text = str(report)
     for part in ("ITS/hazy/<id>_<k>_<A>.png", "SOTS/indoor/gt/<scene>.png", "nyu_depth_v2_labeled.mat"):
-        assert part in text
+        assert part in str(report)
+    assert [line for line in str(report).splitlines() if not line.startswith(" ")] == [
+        f"Data root {tmp_path}", "found:", "release:", "usable for:", "problems:", "to do:"]
+    with pytest.raises(DataError, match="no complete training set. ITS: download .* or NYU: download"):
+        open_training(tmp_path)
+    with pytest.raises(DataError, match="no test set. SOTS: download .*SOTS/indoor/hazy/<scene>_<level>.png"):
+        open_tests(tmp_path)
 
 
 def test_complete_reside_standard_is_recognised(tmp_path, png, small_its):
     report = check(add_sots(add_its(tmp_path, png), png))
-    assert report.kinds == {"its", "sots"} and not report.problems and not report.advice
+    assert report.kinds == {"its", "sots"} and report.uses == ["scoring", "training"]
+    assert not report.problems and not report.advice
     assert report.release == "ITS of RESIDE-Standard, complete; SOTS-indoor, complete"
-    assert "140 hazy and 14 clear" in report.found[0]
-    assert "500 hazy and 50 clear" in report.found[1] and "640x480, to be centre-cropped" in report.found[1]
-    assert isinstance(open_training(tmp_path), Its) and len(open_test(tmp_path).pairs) == 500
+    assert "140 hazy images of 14 scenes" in report.found[0] and "500 hazy images of 50 scenes" in report.found[1]
+    assert open_training(tmp_path).layout is ITS and len(open_tests(tmp_path)[0].pairs) == 500
 
 
-def test_more_hazy_images_than_standard_are_reside_v0(tmp_path, png, small_its):
+def test_other_numbers_of_images_are_another_release(tmp_path, png, small_its):
     report = check(add_its(tmp_path, png, per_scene=11))
-    assert report.release.startswith("ITS of RESIDE-v0")
+    assert report.release.startswith("ITS of RESIDE-v0") and "its" not in report.kinds
     assert any(line.startswith("ITS: download RESIDE-Standard") for line in report.advice)
-    with pytest.raises(DataError, match="no complete training set"):
-        open_training(tmp_path)
-
-
-def test_a_part_of_sots_is_called_a_part(tmp_path, png):
-    report = check(add_sots(tmp_path, png, levels=5, clear="620x460"))
-    assert report.release == "SOTS-indoor, 250 of 500 pairs" and report.kinds == {"sots"}
-    assert "cropped" not in report.found[0]
-
-
-def test_outdoor_release_is_told_apart(tmp_path):
-    (tmp_path / "OTS").mkdir()
-    assert check(tmp_path).release == "RESIDE-beta (outdoor), which has no indoor set"
+    report = check(add_sots(tmp_path / "part", png, levels=5))
+    assert report.release == "SOTS-indoor, 250 of 500 pairs" and report.uses == ["scoring"] and not report.problems
+    (tmp_path / "beta/OTS").mkdir(parents=True)
+    assert check(tmp_path / "beta").release == "RESIDE-beta (outdoor), which has no indoor set"
 
 
 def test_a_part_of_its_gives_way_to_nyu(tmp_path, png):
-    add_its(tmp_path, png, scenes=2)
-    with pytest.raises(DataError, match="holds 20 hazy images, not 13990"):
-        open_training(tmp_path)
-    assert isinstance(open_training(add_nyu(tmp_path, png)), Nyu)
-
-
-def test_missing_data_are_told_with_their_layout(tmp_path):
-    with pytest.raises(DataError, match="no complete training set. ITS: download .* or NYU: download"):
-        open_training(tmp_path)
-    with pytest.raises(DataError, match="no test set. SOTS: download .*SOTS/indoor/hazy/<scene>_<level>.png"):
-        open_test(tmp_path)
-
-
-def test_missing_pairs_are_reported_not_raised(tmp_path, png):
-    add_sots(tmp_path, png, scenes=3)
-    (tmp_path / "SOTS/indoor/gt/1401.png").unlink()
-    report = check(tmp_path)
-    assert "sots" not in report.kinds and "10 hazy images have no clear image: 1401_1" in report.problems[0]
-    with pytest.raises(DataError, match="10 hazy images have no clear image"):
-        open_test(tmp_path)
-
-
-def test_every_wrong_size_in_sots_is_reported(tmp_path, png):
-    add_sots(tmp_path, png, scenes=3)
-    (tmp_path / "SOTS/indoor/gt/1402.png").unlink()
-    link(png["64x64"], tmp_path / "SOTS/indoor/gt", [1402])
+    add_its(tmp_path, png)
     problem, = check(tmp_path).problems
-    assert "1402.png: 64x64, not 620x460 or 640x480" in problem
+    assert "holds 140 hazy images, not 13990: training takes the whole only" in problem
+    with pytest.raises(DataError, match="holds 140 hazy images, not 13990"):
+        open_training(tmp_path)
+    assert isinstance(open_training(add_nyu(tmp_path, png)), Nyu) and not check(tmp_path).problems
+
+
+def test_outdoor_images_are_a_test_set_of_their_own(tmp_path, png):
+    save(tmp_path / "SOTS/outdoor/gt/0001.png", (550, 413))
+    save(tmp_path / "SOTS/outdoor/hazy/0001_0.8_0.2.jpg", (550, 413))
+    assert [folder.layout for folder in open_tests(tmp_path)] == [OUTDOOR] and check(tmp_path).uses == ["scoring"]
+    with pytest.raises(DataError, match="no test set"):
+        open_tests(tmp_path, indoor=True)
+    add_sots(tmp_path, png, scenes=1)
+    assert [folder.layout for folder in open_tests(tmp_path, indoor=True)] == [SOTS, OUTDOOR]
+
+
+# --------------------------------------------------- what the check passes can be used, and the reverse
+
+
+def replace(png, path):
+    def change(root):
+        (root / path).unlink(missing_ok=True)
+        os.link(png, root / path)
+    return change
+
+
+def rewrite(path, image):
+    def change(root):
+        (root / path).unlink(missing_ok=True)
+        image.save(root / path)
+    return change
+
+
+FAULTS = {
+    "10 hazy images have no clear image: 1401_1": lambda root, png: (root / "SOTS/indoor/gt/1401.png").unlink(),
+    "1401.png: 64x64 pixels, expected 620x460 or 640x480":
+        lambda root, png: replace(png["small"], "SOTS/indoor/gt/1401.png")(root),
+    "1400.png: expected an 8-bit RGB image, found mode RGBA":
+        lambda root, png: rewrite("SOTS/indoor/gt/1400.png", Image.new("RGBA", FRAME))(root),
+    "1400_3.png: not an image that can be read":
+        lambda root, png: (root / "SOTS/indoor/hazy/1400_3.png").unlink() or
+        (root / "SOTS/indoor/hazy/1400_3.png").write_text("version https://git-lfs"),
+    "1.png: expected a grey depth map of 8 or 16 bits, found mode RGB":
+        lambda root, png: replace(png["frame"], f"nyu/depth/{TRAINED}.png")(root),
+    f"{TRAINED}.png: 620x460 pixels, expected 640x480":
+        lambda root, png: replace(png["cropped"], f"nyu/rgb/{TRAINED}.png")(root),
+    "belongs to the SOTS test set": lambda root, png: add_nyu(root, png, [1449]),
+    "ids have but one of rgb and depth": lambda root, png: (root / f"nyu/rgb/{HELD_OUT}.png").unlink(),
+    "none of its 1 scenes is one of the study's validation scenes":
+        lambda root, png: [(root / f"nyu/{kind}/{HELD_OUT}.png").unlink() for kind in ("rgb", "depth")],
+}
+
+
+def use(root):
+    """Does all that scoring and training read."""
+    for folder in open_tests(root):
+        [folder.clear(scene) for scene in folder.scenes], [folder.hazy(pair.name) for pair in folder.pairs]
+    training = open_training(root)
+    [(training.clear(id), training.depth(id)) for id in training.ids]
+
+
+def test_a_sound_folder_passes_and_can_be_used(tmp_path, png):
+    add_nyu(add_sots(tmp_path, png, scenes=2), png)
+    report = check(tmp_path)
+    assert not report.problems and report.uses == ["scoring", "training"]
+    use(tmp_path)
+
+
+@pytest.mark.parametrize("told", FAULTS)
+def test_what_cannot_be_used_is_a_problem_and_the_reverse(tmp_path, png, told):
+    add_nyu(add_sots(tmp_path, png, scenes=2), png)
+    FAULTS[told](tmp_path, png)
+    report = check(tmp_path)
+    assert any(told in problem for problem in report.problems) and report.uses != ["scoring", "training"]
+    with pytest.raises(DataError, match=told):
+        use(tmp_path)
 
 
 def test_only_the_deep_check_finds_a_damaged_body(tmp_path, png):
@@ -144,34 +186,9 @@ def test_only_the_deep_check_finds_a_damaged_body(tmp_path, png):
     assert "1400_3.png: damaged or truncated" in problem
 
 
-def test_a_file_without_an_image_header_is_found_at_once(tmp_path, png):
-    add_sots(tmp_path, png, scenes=2)
-    path = tmp_path / "SOTS/indoor/hazy/1400_3.png"
-    path.unlink()
-    path.write_text("version https://git-lfs")
-    problem, = check(tmp_path).problems
-    assert "1400_3.png: not an image that can be read" in problem
-
-
-def test_test_scenes_among_the_training_frames_are_reported(tmp_path, png):
-    add_nyu(tmp_path, png)
-    link(png["640x480"], tmp_path / "nyu/rgb", [1449])
-    link(png["depth"], tmp_path / "nyu/depth", [1449])
-    report = check(tmp_path)
-    assert "nyu" not in report.kinds and "belongs to the SOTS test set" in report.problems[0]
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_cropped_nyu_frames_are_reported(tmp_path, png, deep):
-    add_nyu(tmp_path, png)
-    (tmp_path / "nyu/rgb/2.png").unlink()
-    link(png["620x460"], tmp_path / "nyu/rgb", [2])
-    report = check(tmp_path, deep=deep)
-    assert "nyu" not in report.kinds and "2.png: 620x460, not 640x480" in report.problems[0]
-
-
 def test_deep_check_names_unmeasured_frames_of_the_mat_file(tmp_path, monkeypatch):
     monkeypatch.setattr(nyu, "FIRST_TEST_ID", 4)  # three frames are enough
+    monkeypatch.setattr(nyu, "read_split", {"nyu_validation": [1], "nyu_excluded": []}.__getitem__)
     with h5py.File(tmp_path / nyu.MAT_NAME, "w") as file:
         file.create_dataset("images", (nyu.FRAMES, 3, 640, 480), np.uint8, chunks=(1, 3, 640, 480))
         depths = file.create_dataset("depths", (nyu.FRAMES, 640, 480), np.float32, chunks=(1, 640, 480))
@@ -182,26 +199,23 @@ def test_deep_check_names_unmeasured_frames_of_the_mat_file(tmp_path, monkeypatc
 
 
 def test_a_long_list_of_problems_is_cut_in_the_text_only(tmp_path, png):
-    link(png["64x64"], tmp_path / "SOTS/indoor/gt", range(1400, 1410))
-    link(png["64x64"], tmp_path / "SOTS/indoor/hazy", [f"{i}_{j}" for i in range(1400, 1410) for j in (1, 2)])
+    link(png["small"], tmp_path / "SOTS/indoor/gt", range(1400, 1410))
+    link(png["small"], tmp_path / "SOTS/indoor/hazy", [f"{i}_{j}" for i in range(1400, 1410) for j in (1, 2)])
     report = check(tmp_path)
     assert len(report.problems) == 30 and "  ... and 10 more" in str(report)
 
 
-def test_the_text_names_every_heading(tmp_path, png):
-    text = str(check(add_nyu(tmp_path, png)))
-    assert [line for line in text.splitlines() if not line.startswith(" ")] == [
-        f"Data root {tmp_path}", "found:", "release:", "problems:", "to do:"]
-
-
-def test_an_absent_root_is_told(tmp_path):
-    for use in (check, open_training, open_test):
+def test_a_root_may_be_absent_or_begin_with_a_tilde(tmp_path, png, monkeypatch):
+    for open in (check, open_training, open_tests):
         with pytest.raises(FileNotFoundError, match="absent: no such data root; create it or correct the path"):
-            use(tmp_path / "absent")
+            open(tmp_path / "absent")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    add_nyu(add_sots(tmp_path / "data", png, scenes=1), png)
+    assert check("~/data").uses == ["scoring", "training"]
+    assert open_training("~/data").ids == [TRAINED, HELD_OUT] and len(open_tests("~/data")) == 1
 
 
-@needs_data
+@needs("nyu", "SOTS")
 def test_the_study_data_are_sound():
     report = check(DATA)
-    assert {"nyu", "sots"} <= report.kinds and not report.problems
-    assert isinstance(open_training(DATA), (Nyu, Its)) and isinstance(open_test(DATA), Sots)
+    assert report.kinds >= {"sots"} and report.uses == ["scoring", "training"] and not report.problems

@@ -1,6 +1,4 @@
-import os
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,14 +7,13 @@ from PIL import Image
 from scipy.optimize import minimize_scalar
 
 from dehazelib.data.images import DataError, read_depth_png
-from dehazelib.data.nyu import FRAMES, Nyu, read_split, reside_view
-from dehazelib.data.reside import Its
+from dehazelib.data.nyu import FRAMES, Nyu, read_split, reside_view, sots_rooms, split
+from dehazelib.data.reside import ITS, open_pairs
 from dehazelib.haze import add_haze, transmission
+from image_folders import DATA, needs
 
-DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
 # its-samples/: a few genuine images of ITS beside the NYU frames behind them, laid out as ITS is
-needs_genuine = pytest.mark.skipif(not (DATA / "nyu").is_dir() or not (DATA / "its-samples").is_dir(), reason="no data")
-needs_depth = pytest.mark.skipif(not (DATA / "nyu/depth").is_dir(), reason="no data")
+needs_genuine = needs("nyu", "its-samples")
 
 
 def frame(seed):
@@ -68,6 +65,17 @@ def test_files_for_the_manifest_are_those_read(folder, mat):
     assert {f"{p.parent.name}/{p.name}" for p in Nyu(folder / "nyu").files} == names
 
 
+@pytest.mark.parametrize("name", ["nyu_depth_v2_labeled (1).mat", "nyu/NYU.MAT", "labeled.mat"])
+def test_a_renamed_mat_file_is_found_but_the_official_name_wins(mat, name):
+    renamed = mat.parent / name
+    renamed.parent.mkdir(exist_ok=True)
+    shutil.move(mat, renamed)
+    (mat.parent / "splits.mat").touch()
+    assert Nyu(mat.parent).source == renamed
+    shutil.copy(renamed, mat)
+    assert Nyu(mat.parent).source == mat
+
+
 def test_folder_ids_are_sorted_as_numbers(folder):
     assert Nyu(folder).ids == [1, 2, 10]
 
@@ -86,28 +94,6 @@ def test_depth_is_relative_to_its_own_maximum(folder):
     assert depth.max() == 1 and depth.min() > 0
     metres = frame(1)[1]
     assert depth[0, -1] / depth[0, 0] == pytest.approx(metres[10, 10] / metres[10, 629], rel=1e-3)
-
-
-def test_eight_bit_depth_spans_ten_metres_and_has_no_zero(tmp_path):
-    Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "1.png")
-    np.testing.assert_allclose(read_depth_png(tmp_path / "1.png"), [[0.0196, 10.0157]], atol=1e-4)
-
-
-def test_sixteen_bit_depth_is_millimetres(tmp_path):
-    Image.fromarray(np.array([[1, 4321]], np.uint16)).save(tmp_path / "1.png")
-    np.testing.assert_allclose(read_depth_png(tmp_path / "1.png"), [[0.001, 4.321]])
-
-
-def test_unmeasured_depth_is_refused(tmp_path):
-    Image.fromarray(np.array([[0, 4321]], np.uint16)).save(tmp_path / "1.png")
-    with pytest.raises(DataError, match="1.png: 1 pixels have no depth; use NYU's filled-in"):
-        read_depth_png(tmp_path / "1.png")
-
-
-def test_coloured_depth_is_refused(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "1.png")
-    with pytest.raises(DataError, match="1.png: expected a grey depth map .* found mode RGB"):
-        read_depth_png(tmp_path / "1.png")
 
 
 @pytest.mark.parametrize("form", ["folder", "mat"])
@@ -148,7 +134,7 @@ def test_a_frame_in_two_formats_is_named(folder):
 
 def test_a_cropped_frame_is_refused(folder):
     Image.new("RGB", (620, 460)).save(folder / "nyu/rgb/1.png")
-    with pytest.raises(DataError, match="images 1 has 620x460 pixels, expected 640x480"):
+    with pytest.raises(DataError, match="1.png: 620x460 pixels, expected 640x480"):
         Nyu(folder).clear(1)
 
 
@@ -197,6 +183,29 @@ def test_validation_scenes_spread_over_every_tenth():
     assert set(np.digitize(read_split("nyu_validation"), tenths)) == set(range(1, 11))
 
 
+@pytest.mark.parametrize("ids, lacking", [([1, 2], "validation"), ([97, 98], "training")])
+def test_a_split_needs_training_and_validation_scenes(tmp_path, ids, lacking):
+    with pytest.raises(DataError, match=f"none of its 2 scenes is one of the study's {lacking} scenes"):
+        split(ids, tmp_path)
+
+
+def test_test_scenes_are_grouped_by_room():
+    rooms = sots_rooms()
+    assert list(rooms) == list(range(1400, 1450)) and len(set(rooms.values())) == 14
+    assert [rooms[scene] for scene in (1401, 1402, 1449)] == ["1400", "1402", "1444"]
+
+
+def test_the_mat_file_s_own_names_of_rooms_decide(mat):
+    assert sots_rooms(mat) == sots_rooms()  # this one has none
+    with h5py.File(mat, "a") as file:
+        references = file.create_dataset("scenes", (1, FRAMES), h5py.ref_dtype)
+        for i in range(FRAMES):
+            characters = np.array([[ord(c)] for c in f"kitchen_{i // 10:04d}"], np.uint16)
+            references[0, i] = file.create_dataset(f"#refs#/{i}", data=characters).ref
+    rooms = sots_rooms(mat.parent)
+    assert rooms[1400] == "kitchen_0139" and rooms[1401] == rooms[1410] == "kitchen_0140" and len(rooms) == 50
+
+
 def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match="no split called 'test'; choose one of nyu_excluded, nyu_train"):
         read_split("test")
@@ -204,7 +213,7 @@ def test_an_unknown_split_is_refused():
 
 @needs_genuine
 def test_reside_ids_are_flipped_cropped_nyu_frames():
-    frames, its = Nyu(DATA), Its(DATA / "its-samples")
+    frames, its = Nyu(DATA), open_pairs(DATA / "its-samples", ITS)
     for id in (1, 2):
         assert psnr(frames.clear(id) / 255, its.clear(id) / 255) > 38
         assert psnr(frames.clear(id)[:, ::-1] / 255, its.clear(id) / 255) < 20
@@ -214,11 +223,12 @@ def test_reside_ids_are_flipped_cropped_nyu_frames():
 @pytest.mark.parametrize("name, beta", [("1_1_0.90179", 0.885), ("1_2_0.97842", 0.935),
                                         ("2_1_0.99082", 1.13), ("2_2_0.76381", 1.2)])
 def test_genuine_its_images_rebuild_from_clear_image_and_depth(name, beta):
-    its, id = Its(DATA / "its-samples"), int(name[0])
+    its = open_pairs(DATA / "its-samples", ITS)
+    id, _, _, airlight = next(pair for pair in its.pairs if pair.name == name)
     clear, hazy, depth = its.clear(id) / 255, its.hazy(name) / 255, Nyu(DATA).depth(id)[..., None]
 
     def loss(b):
-        rebuilt = add_haze(clear, transmission(depth, b), its.airlight(name))
+        rebuilt = add_haze(clear, transmission(depth, b), airlight)
         return -psnr(np.round(255 * rebuilt) / 255, hazy)
 
     best = minimize_scalar(loss, bounds=(0.3, 2), method="bounded", options={"xatol": 1e-3})
@@ -227,7 +237,7 @@ def test_genuine_its_images_rebuild_from_clear_image_and_depth(name, beta):
     assert best.x == pytest.approx(beta, abs=0.005)
 
 
-@needs_depth
+@needs("nyu/depth")
 def test_own_maximum_lies_inside_the_crop():
     for id in range(1, 1400, 100):
         metres = read_depth_png(DATA / f"nyu/depth/{id}.png")

@@ -1,216 +1,170 @@
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dehazelib.data.images import DataError, centre_crop, find_by_stem, image_size, read_rgb
-from dehazelib.data.reside import Its, Sots
+from dehazelib.data.images import DataError
+from dehazelib.data.reside import ITS, OUTDOOR, SOTS, find, open_pairs
 from dehazelib.haze import SOTS_AIRLIGHT, sots_beta
-
-DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))
-needs_data = pytest.mark.skipif(not (DATA / "SOTS").is_dir(), reason="no data")
-
-
-def save(path, size=(620, 460), grey=128):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (grey, grey, grey)).save(path)
+from image_folders import DATA, add_its, add_sots, needs, save
 
 
 @pytest.fixture
 def its(tmp_path):
-    for id in (1, 2, 10):
-        save(tmp_path / f"clear/{id}.png", grey=id)
-    for name in ("1_1_0.9", "2_10_0.75", "2_2_1", "10_1_0.85123"):
-        save(tmp_path / f"hazy/{name}.png", grey=200)
-    return tmp_path
+    return add_its(tmp_path)
 
 
 @pytest.fixture
 def sots(tmp_path):
-    for scene in (1400, 1401):
-        save(tmp_path / f"SOTS/indoor/gt/{scene}.png", size=(640, 480), grey=scene - 1400)
-        for level in (1, 2, 10):
-            save(tmp_path / f"SOTS/indoor/hazy/{scene}_{level}.png", grey=100 + level)
+    return add_sots(tmp_path)
+
+
+@pytest.fixture
+def outdoor(tmp_path):
+    for number, name in enumerate(("0001_0.8_0.2", "0002_0.95_0.08", "1400_1_0.2"), 1):
+        save(tmp_path / f"SOTS/outdoor/gt/{name[:4]}.png", (550, 400 + number))
+        save(tmp_path / f"SOTS/outdoor/hazy/{name}.jpg", (550, 400 + number))
     return tmp_path
 
 
-def test_its_pairs_are_sorted_as_numbers(its):
-    assert Its(its).pairs == [(1, "1_1_0.9"), (2, "2_2_1"), (2, "2_10_0.75"), (10, "10_1_0.85123")]
+def names(folder):
+    return [pair.name for pair in folder.pairs]
 
 
-def test_its_reads_the_pair_and_its_airlight(its):
-    data = Its(its)
-    assert (data.clear(10) == 10).all() and (data.hazy("10_1_0.85123") == 200).all()
-    assert data.airlight("10_1_0.85123") == 0.85123 and data.airlight("2_2_1") == 1
+def test_pairs_are_sorted_as_numbers_and_tell_scene_level_and_airlight(its):
+    assert [(p.scene, p.level, p.airlight) for p in open_pairs(its, ITS).pairs] == [
+        (1, 1, 0.9), (2, 2, 1), (2, 10, 0.75), (10, 1, 0.85123)]
+    assert names(open_pairs(add_sots(its), SOTS)) == ["1400_1", "1400_2", "1400_10", "1401_1", "1401_2", "1401_10"]
 
 
-def test_its_reads_transmission_maps_where_there_are_some(its):
-    with pytest.raises(FileNotFoundError, match="no trans folder"):
-        Its(its).transmission("2_10_0.75")
-    save(its / "trans/2_10.png", grey=51)
-    t = Its(its).transmission("2_10_0.75")
-    assert t.shape == (460, 620) and t.dtype == np.float32 and t.max() == pytest.approx(0.2)
+def test_a_pair_is_read(its):
+    folder = open_pairs(its, ITS)
+    assert (folder.clear(10) == 10).all() and (folder.hazy("10_1_0.85123") == 200).all()
+    assert folder.clear(10).shape == folder.hazy("10_1_0.85123").shape == (460, 620, 3)
 
 
 def test_files_for_the_manifest_are_those_of_the_pairs(sots):
-    assert sorted(Sots(sots).files) == sorted((sots / "SOTS").rglob("*.png"))
+    assert sorted(open_pairs(sots, SOTS).files) == sorted((sots / "SOTS").rglob("*.png"))
 
 
-@pytest.mark.parametrize("place", ["ITS", "its"])
-def test_its_is_found_below_the_data_root(its, tmp_path_factory, place):
-    root = tmp_path_factory.mktemp("root")
-    shutil.copytree(its, root / place)
-    (root / place / "clear").rename(root / place / "GT")
-    assert len(Its(root).pairs) == 4
+# --------------------------------------------------------------------------------------------- layouts people have
+
+
+@pytest.mark.parametrize("layout, given, moved", [
+    (ITS, "ITS", "its"), (ITS, "ITS", "ITS_v2"), (ITS, "ITS", "."), (ITS, "ITS", "RESIDE/ITS"),
+    (ITS, "ITS", "RESIDE-IN/train"), (SOTS, "SOTS", "RESIDE/SOTS"), (SOTS, "SOTS", "reside-standard/sots"),
+    (SOTS, "SOTS/indoor", "SOTS/indoor/indoor"), (SOTS, "SOTS/indoor", "RESIDE-IN/test"), (SOTS, "SOTS/indoor", ".")])
+def test_sets_are_found_where_people_have_them(tmp_path, layout, given, moved):
+    source = add_sots(add_its(tmp_path / "official")) / given
+    target = tmp_path / "root" / moved
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    assert names(open_pairs(tmp_path / "root", layout)) == names(open_pairs(tmp_path / "official", layout))
 
 
 @pytest.mark.parametrize("inside", ["", "SOTS", "SOTS/indoor"])
-def test_sots_is_found_from_every_level(sots, inside):
-    assert Sots(sots / inside).pairs == [(f"{scene}_{level}", scene, level)
-                                         for scene in (1400, 1401) for level in (1, 2, 10)]
+def test_a_set_is_found_from_every_level(sots, inside):
+    assert len(open_pairs(sots / inside, SOTS).pairs) == 6
 
 
-def test_sots_with_a_nested_indoor_folder_is_found(sots):
-    (sots / "SOTS/indoor").rename(sots / "inner")
-    (sots / "SOTS/indoor").mkdir()
-    (sots / "inner").rename(sots / "SOTS/indoor/indoor")
-    assert len(Sots(sots).pairs) == 6
+def test_a_folder_with_a_clear_image_for_every_hazy_one_has_each_scene_once(sots, tmp_path):
+    """The layout of gUNet and DehazeFormer: GT/<name> is a copy of the scene's clear image for every hazy/<name>."""
+    test = tmp_path / "RESIDE-IN/test"
+    shutil.copytree(sots / "SOTS/indoor/hazy", test / "hazy")
+    for hazy in (test / "hazy").iterdir():
+        save(test / "GT" / hazy.name, grey=int(hazy.stem[:4]) - 1400)
+    shutil.rmtree(sots / "SOTS")
+    folder = open_pairs(tmp_path, SOTS)
+    assert names(folder) == ["1400_1", "1400_2", "1400_10", "1401_1", "1401_2", "1401_10"] and len(folder.files) == 8
+    assert (folder.clear(1401) == 1).all()
+    (test / "GT/1401_2.png").rename(test / "GT/kitchen.png")
+    with pytest.raises(DataError, match="1 clear images have no hazy image: kitchen"):
+        open_pairs(tmp_path, SOTS)
 
 
-def test_an_its_folder_is_not_taken_for_sots(its):
+def test_outdoor_images_have_sizes_of_their_own(outdoor):
+    folder = open_pairs(outdoor, OUTDOOR)
+    assert [(p.scene, p.airlight) for p in folder.pairs] == [(1, 0.8), (2, 0.95), (1400, 1)]
+    assert folder.hazy("0002_0.95_0.08").shape == folder.clear(2).shape == (402, 550, 3)
+    assert not folder.file_problems(deep=True)
+    save(outdoor / "SOTS/outdoor/hazy/0001_0.8_0.2.jpg", (550, 413))
+    with pytest.raises(DataError, match="0001_0.8_0.2.jpg: 550x413 pixels, its clear image has 550x401"):
+        open_pairs(outdoor, OUTDOOR).hazy("0001_0.8_0.2")
+
+
+def test_one_set_is_not_taken_for_another(tmp_path, outdoor):
+    add_sots(add_its(outdoor))
+    for layout, folder in ((ITS, "ITS"), (SOTS, "SOTS/indoor"), (OUTDOOR, "SOTS/outdoor")):
+        for other in {ITS, SOTS, OUTDOOR} - {layout}:
+            assert find(tmp_path / folder, other) is None
     with pytest.raises(FileNotFoundError, match="no SOTS here; expected SOTS/indoor/gt"):
-        Sots(its)
+        open_pairs(tmp_path / "ITS", SOTS)
 
 
-def test_uncropped_ground_truth_is_centre_cropped(sots):
+def test_an_empty_folder_beside_the_full_one_does_no_harm(sots):
+    (sots / "SOTS/indoor/clear").mkdir()
+    assert (open_pairs(sots, SOTS).clear(1401) == 1).all()
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_ground_truth_of_a_whole_frame_loses_its_border(sots):
     marked = np.zeros((480, 640, 3), np.uint8)
     marked[10, 10], marked[469, 629] = 1, 2
     Image.fromarray(marked).save(sots / "SOTS/indoor/gt/1400.png")
-    clear = Sots(sots).clear(1400)
+    clear = open_pairs(sots, SOTS).clear(1400)
     assert clear.shape == (460, 620, 3) and (clear[0, 0] == 1).all() and (clear[-1, -1] == 2).all()
 
 
-def test_an_image_of_the_right_size_is_not_cropped():
-    image = np.zeros((460, 620, 3), np.uint8)
-    assert centre_crop(image) is image
+@pytest.mark.parametrize("file, size, message", [
+    ("gt/1401.png", (512, 512), "1401.png: 512x512 pixels, expected 620x460 or 640x480 .*, never"),
+    ("hazy/1400_1.png", (640, 480), "1400_1.png: 640x480 pixels, RESIDE's hazy images have 620x460")])
+def test_what_the_headers_tell_is_what_reading_refuses(sots, file, size, message):
+    save(sots / "SOTS/indoor" / file, size)
+    folder = open_pairs(sots, SOTS)
+    problem, = folder.file_problems()
+    with pytest.raises(DataError, match=message) as error:
+        folder.clear(1401), folder.hazy("1400_1")
+    assert str(error.value) == problem
 
 
-def test_ground_truth_of_another_size_is_refused(sots):
-    save(sots / "SOTS/indoor/gt/1401.png", size=(512, 512))
-    with pytest.raises(DataError, match="1401.png: 512x512 pixels, expected 620x460 or 640x480 .*, never"):
-        Sots(sots).clear(1401)
+def remove(*files):
+    return lambda root: [shutil.rmtree(root / f) if (root / f).is_dir() else (root / f).unlink() for f in files]
 
 
-def test_a_hazy_image_of_another_size_is_refused(sots):
-    save(sots / "SOTS/indoor/hazy/1400_1.png", size=(640, 480))
-    with pytest.raises(DataError, match="1400_1.png: 640x480 pixels, RESIDE's hazy images have 620x460"):
-        Sots(sots).hazy("1400_1")
+def add(*files):
+    return lambda root: [save(root / file) for file in files]
 
 
-def test_missing_ground_truth_is_named(sots):
-    (sots / "SOTS/indoor/gt/1401.png").unlink()
-    with pytest.raises(DataError, match="3 hazy images have no clear image: 1401_1, 1401_10, 1401_2"):
-        Sots(sots)
+@pytest.mark.parametrize("layout, change, message", [
+    (SOTS, remove("SOTS/indoor/gt/1401.png"), "3 hazy images have no clear image: 1401_1, 1401_2, 1401_10. Expected"),
+    (SOTS, remove("SOTS/indoor/gt"), r"no folder clear \(or gt\)"),
+    (SOTS, remove("SOTS/indoor/hazy"), "no folder hazy"),
+    (SOTS, add("SOTS/indoor/gt/1400.bmp"), "1 images are in gt twice, in different formats: 1400"),
+    (SOTS, add("SOTS/indoor/gt/7.png", "SOTS/indoor/hazy/7_1.png"), "1 ids are training scenes: 7"),
+    (ITS, remove("ITS/hazy/1_1_0.9.png"), "1 clear images have no hazy image: 1. Expected ITS/clear"),
+    (ITS, add("ITS/hazy/kitchen.png"), "1 hazy names are not of the form 1_1_0.90179: kitchen"),
+    (ITS, add("ITS/clear/1400.png", "ITS/hazy/1400_1_0.8.png"), "1 ids belong to the SOTS test set: 1400")])
+def test_a_fault_is_named(tmp_path, layout, change, message):
+    change(add_sots(add_its(tmp_path)))
+    with pytest.raises(DataError, match=message):
+        open_pairs(tmp_path, layout)
 
 
-def test_missing_hazy_images_are_named(its):
-    (its / "hazy/1_1_0.9.png").unlink()
-    with pytest.raises(DataError, match="1 clear images have no hazy image: 1. Expected ITS/clear"):
-        Its(its)
-
-
-def test_a_missing_ground_truth_folder_is_told(sots):
-    shutil.rmtree(sots / "SOTS/indoor/gt")
-    with pytest.raises(DataError, match=r"no folder clear \(or gt\)"):
-        Sots(sots)
-
-
-def test_a_missing_hazy_folder_is_told(sots):
-    shutil.rmtree(sots / "SOTS/indoor/hazy")
-    with pytest.raises(DataError, match="no folder hazy"):
-        Sots(sots)
-
-
-def test_an_image_in_two_formats_is_named(sots):
-    save(sots / "SOTS/indoor/gt/1400.bmp")
-    with pytest.raises(DataError, match="1 images are in gt twice, in different formats: 1400"):
-        Sots(sots)
-
-
-@pytest.mark.parametrize("kind", [Its, Sots])
-def test_empty_folders_are_told(tmp_path, kind):
+@pytest.mark.parametrize("layout", [ITS, SOTS])
+def test_empty_folders_are_told(tmp_path, layout):
     (tmp_path / "hazy").mkdir(), (tmp_path / "gt").mkdir()
     with pytest.raises(DataError, match="folder gt is empty; folder hazy is empty"):
-        kind(tmp_path)
-
-
-def test_names_of_another_form_are_named(its):
-    save(its / "hazy/kitchen.png")
-    with pytest.raises(DataError, match="1 hazy names are not of the form 1_1_0.90179: kitchen"):
-        Its(its)
-
-
-def test_its_refuses_test_scenes(its):
-    save(its / "clear/1400.png"), save(its / "hazy/1400_1_0.8.png")
-    with pytest.raises(DataError, match="1 ids belong to the SOTS test set: 1400"):
-        Its(its)
-
-
-def test_sots_refuses_training_scenes(sots):
-    save(sots / "SOTS/indoor/gt/7.png"), save(sots / "SOTS/indoor/hazy/7_1.png")
-    with pytest.raises(DataError, match="1 ids are training scenes: 7"):
-        Sots(sots)
+        open_pairs(tmp_path, layout)
 
 
 def test_an_unknown_name_is_told(sots):
     with pytest.raises(FileNotFoundError, match="no image called 1400_9; take names from .pairs"):
-        Sots(sots).hazy("1400_9")
+        open_pairs(sots, SOTS).hazy("1400_9")
 
 
-def test_a_truncated_image_is_told(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    for suffix in ("png", "jpg", "webp"):
-        path = tmp_path / f"1.{suffix}"
-        Image.fromarray(noise).save(path)
-        path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(DataError, match=rf"1.{suffix}: .* fetch the file again"):
-            read_rgb(path)
-
-
-def test_a_file_that_is_no_image_is_told(tmp_path):
-    (tmp_path / "1.png").write_text("<html>404</html>")
-    for read in (read_rgb, image_size):
-        with pytest.raises(DataError, match="1.png: not an image that can be read"):
-            read(tmp_path / "1.png")
-
-
-def test_an_absent_file_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match="1.png: no such file"):
-        read_rgb(tmp_path / "1.png")
-
-
-def test_sixteen_bit_images_are_refused(tmp_path):
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "1.png")
-    with pytest.raises(DataError, match="expected an 8-bit RGB image, found more than 8 bits a channel"):
-        read_rgb(tmp_path / "1.png")
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "webp", "bmp"])
-def test_every_format_is_found_by_stem_and_read(tmp_path, suffix):
-    save(tmp_path / f"1_1_0.90179.{suffix}", size=(31, 17), grey=90)
-    path = find_by_stem(tmp_path, "1_1_0.90179")
-    assert image_size(path) == (17, 31) and abs(read_rgb(path).astype(int) - 90).max() <= 1
-
-
-def test_find_by_stem_refuses_none_and_several(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no image called 5"):
-        find_by_stem(tmp_path, "5")
-    save(tmp_path / "5.png", (4, 4)), save(tmp_path / "5.bmp", (4, 4))
-    with pytest.raises(DataError, match="5.png and 5.bmp are the same image twice; keep one"):
-        find_by_stem(tmp_path, "5")
+# --------------------------------------------------------------------------------------------------- genuine files
 
 
 def exponents(sots, scene):
@@ -218,17 +172,17 @@ def exponents(sots, scene):
     airlight_gap = SOTS_AIRLIGHT - sots.clear(scene) / 255  # (460, 620, 3)
     visible = airlight_gap.sum(-1) > 1                      # (460, 620)
     found = {}
-    for name in (name for name, s, _ in sots.pairs if s == scene):
-        hazy_gap = SOTS_AIRLIGHT - sots.hazy(name) / 255
+    for pair in (pair for pair in sots.pairs if pair.scene == scene):
+        hazy_gap = SOTS_AIRLIGHT - sots.hazy(pair.name) / 255
         t = (hazy_gap * airlight_gap).sum(-1) / np.maximum((airlight_gap**2).sum(-1), 1e-9)  # least squares
-        found[int(name.split("_")[1])] = -np.log(t[visible])
+        found[pair.level] = -np.log(t[visible])
     return found
 
 
-@needs_data
+@needs("SOTS")
 @pytest.mark.parametrize("scene", [1400, 1410, 1425, 1449])
 def test_haze_levels_of_genuine_test_images_are_recovered(scene):
-    found = exponents(Sots(DATA), scene)
+    found = exponents(open_pairs(DATA, SOTS), scene)
     thickest = found[max(found)]
     for level, exponent in found.items():
         ratio = (exponent @ thickest) / (thickest @ thickest)  # beta over that of the thickest haze
@@ -237,16 +191,14 @@ def test_haze_levels_of_genuine_test_images_are_recovered(scene):
         assert 0.95 < largest_depth < 1.01  # relative to its own maximum, not in metres
 
 
-@needs_data
+@needs("SOTS")
 def test_psnr_of_the_hazy_test_images_themselves():
-    sots = Sots(DATA)
-    clear = {scene: sots.clear(scene).astype(np.float32) / 255 for scene in {s for _, s, _ in sots.pairs}}
-    scores = {}
-    for name, scene, level in sots.pairs:
-        mse = np.mean((sots.hazy(name).astype(np.float32) / 255 - clear[scene]) ** 2)
-        scores.setdefault(level, []).append(-10 * np.log10(mse))
+    sots = open_pairs(DATA, SOTS)
+    scores, clear = {}, {scene: sots.clear(scene).astype(np.float32) for scene in sots.scenes}
+    for pair in sots.pairs:
+        mse = np.mean((sots.hazy(pair.name) - clear[pair.scene]) ** 2) / 255**2
+        scores.setdefault(pair.level, []).append(-10 * np.log10(mse))
     means = {level: float(np.mean(values)) for level, values in sorted(scores.items())}
-    print(f"{len(sots.pairs)} pairs: {np.mean(np.concatenate(list(scores.values()))):.3f} dB; by level {means}")
     assert list(means.values()) == sorted(means.values(), reverse=True)
     curve = np.polyfit(list(means), list(means.values()), 3)  # this copy may lack some of the ten levels
     assert np.polyval(curve, range(1, 11)).mean() == pytest.approx(11.97, abs=0.05)  # the official 500 pairs

@@ -9,7 +9,6 @@ from PIL import Image
 
 from dehazelib.data.pairs import Frames, Pair, Pairs, turned
 from dehazelib.data.resident import Resident, fits
-from dehazelib.data.sources import open_data
 from dehazelib.data.stream import Shard, Stream
 from dehazelib.experiments.spec import Spec
 from dehazelib.resampling import super_resolution_pair
@@ -174,12 +173,6 @@ def test_a_loader_s_workers_can_be_given_the_stream_by_pickling_it(decoded, chan
     first = stream[3]
     sent = pickle.loads(pickle.dumps(stream))
     assert all(torch.equal(a, b) for a, b in zip(sent[3], first))
-
-
-def test_all_sets_of_the_rooms_can_be_pickled():
-    data = open_data("rooms")
-    for pairs in (data.train, data.validation.reduced(4), *data.tests.values()):
-        assert len(pickle.loads(pickle.dumps(pairs))) == len(pairs)
 
 
 def test_device_batches_come_in_the_order_of_the_shard(decoded):

@@ -12,7 +12,7 @@ from scipy.io import savemat
 from torch import Tensor, nn
 
 from dehazelib.data.images import DataError
-from dehazelib.data.reside import Sots
+from dehazelib.data.reside import SOTS, open_pairs
 from dehazelib.haze import remove_haze
 from dehazelib.metrics import psnr_rgb
 from dehazelib.networks import build
@@ -369,7 +369,7 @@ OFFICIAL = Path(os.environ.get("DEHAZE_OFFICIAL", "absent"))
 ])
 @torch.no_grad()
 def test_the_real_files_score_as_known_on_one_sots_pair(name, file, decibels):
-    sots = Sots(DATA)
+    sots = open_pairs(DATA, SOTS)
     hazy, clear = (torch.from_numpy(x).permute(2, 0, 1)[None].float() / 255
                    for x in (sots.hazy("1400_3"), sots.clear(1400)))
     network = load_official(name, OFFICIAL / file)
