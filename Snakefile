@@ -5,6 +5,8 @@
 #   snakemake --executor slurm --jobs 50 --retries 3 --config profile=budget data=/shared/path runs_per_job=1 \
 #       gpus_per_job=1                                                 a cluster, a GPU for each job
 #
+# --config takes a profile, data, any other setting, and the options of the class Workflow below.
+#
 # A run is a folder in results/<study>/runs and knows by itself whether it is finished, so a job that was killed goes on
 # where it stood when it is tried again. The job's stamp is named after the contents of its runs' specifications: other
 # settings, other stamps.
@@ -14,19 +16,40 @@ import os
 import shlex
 import sys
 
-from dehazelib import paths
-from dehazelib.experiments import settings as profiles, plan as study
+from pydantic import NonNegativeInt
 
-PROFILE = str(config.get("profile", "smoke"))
-CHANGES = {"data": str(config["data"])} if config.get("data") else {}
-SETTINGS = profiles.load(PROFILE, **CHANGES)
-GPUS = int(config.get("gpus", 0))
+from dehazelib import paths
+from dehazelib.experiments import plan
+from dehazelib.experiments.options import one_line
+from dehazelib.experiments.settings import Settings, profile_file
+from snakemake.exceptions import WorkflowError
+
+
+class Workflow(Settings):
+    """The settings, and how their runs are shared out."""
+
+    gpus: NonNegativeInt = 0  # of this machine
+    gpus_per_job: NonNegativeInt = 0  # of a cluster
+    runs_per_job: NonNegativeInt = 0  # 0: a job for each stage, or for each stage and GPU
+
+
+GIVEN = dict(config)
+PROFILE = GIVEN.pop("profile", "smoke")
+try:
+    SETTINGS = Workflow.load(PROFILE, overrides=GIVEN)
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+CHANGES = {name: getattr(SETTINGS, name) for name in GIVEN if name in Settings.model_fields}
+GPUS = SETTINGS.gpus
 VISIBLE = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(GPUS)))).split(",") if gpu]
 if GPUS > len(VISIBLE):
     raise ValueError(f"gpus={GPUS}, but CUDA_VISIBLE_DEVICES names {len(VISIBLE)}: {','.join(VISIBLE)}.")
 CORES = workflow.resource_settings.cores  # None on a cluster, where --jobs is given instead
 FOLDER = SETTINGS.folder
-DATA = f"--data {shlex.quote(SETTINGS.data)}" if CHANGES else ""
+PROFILE_FILE = str(profile_file(PROFILE).resolve())
+NAMED = PROFILE if PROFILE_FILE.startswith(str(paths.PROFILES)) else PROFILE_FILE
+SET = shlex.join(["--profile", NAMED, "--set", *(f"{name}={one_line(value)}" for name, value in CHANGES.items())])
+PARAMETERS = shlex.quote(one_line({"profile": NAMED, "overrides": CHANGES}))
 PYTHON = shlex.quote(sys.executable)
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("0*.ipynb"))
 NEEDS = {  # stages whose runs a notebook shows
@@ -39,14 +62,14 @@ NEEDS = {  # stages whose runs a notebook shows
 
 def split(stage, ids):
     """Returns the stage's jobs, name -> ids of runs. The longest runs go on from one another, so they are one job."""
-    size = int(config.get("runs_per_job", 0)) or -(-len(ids) // max(1, GPUS))
+    size = SETTINGS.runs_per_job or -(-len(ids) // max(1, GPUS))
     size = len(ids) if stage == "longest" else size
     parts = [ids[i : i + size] for i in range(0, len(ids), size or 1)]
     return {f"{stage}-{i}-{hashlib.sha256(' '.join(part).encode()).hexdigest()[:8]}": part
             for i, part in enumerate(parts)}
 
 
-LISTED = {stage: [spec.id for spec in runs(SETTINGS)] for stage, runs in study.STAGES.items()}
+LISTED = {stage: [spec.id for spec in runs(SETTINGS)] for stage, runs in plan.STAGES.items()}
 FIRST = {run: stage for stage in reversed(LISTED) for run in LISTED[stage]}  # stages may share a run; one makes it
 RUNS = {}
 for stage, ids in LISTED.items():
@@ -75,7 +98,7 @@ localrules: all, notebook
 
 rule all:
     input:
-        stamps(*study.STAGES),
+        stamps(*plan.STAGES),
         expand(str(FOLDER / "notebooks" / "{name}.ipynb"), name=NOTEBOOKS),
 
 
@@ -91,25 +114,24 @@ rule runs:
     resources:
         mem_mb=8000,
         runtime=600,
-        gpu=int(config.get("gpus_per_job", 0)),  # what a cluster is asked for
+        gpu=SETTINGS.gpus_per_job,  # what a cluster is asked for
         **{f"gpu{n}": lambda w, n=n: int(GPU[w.job] == n) for n in range(GPUS)},
     shell:
-        "{params.gpu} {PYTHON} -m dehazelib train {params.ids} --profile {PROFILE} {DATA}"
+        "{params.gpu} {PYTHON} -m dehazelib train {params.ids} {SET}"
 
 
 # One at a time per machine: each takes all cores, waits for the one before, and finds its runs finished.
 rule notebook:
     input:
         notebook=str(paths.NOTEBOOKS / "{name}.ipynb"),
-        profile=str(paths.PROFILES / f"{PROFILE}.yaml"),
-        runs=lambda w: stamps(*(study.STAGES if w.name.startswith("06") else NEEDS.get(w.name, []))),
+        profile=PROFILE_FILE,
+        runs=lambda w: stamps(*(plan.STAGES if w.name.startswith("06") else NEEDS.get(w.name, []))),
         before=lambda w: before(w.name),
     output:
         str(FOLDER / "notebooks" / "{name,0[^/]*}.ipynb"),
     params:
-        data=lambda w: f"-p data {shlex.quote(SETTINGS.data)}" if CHANGES else "",
         running=lambda w: shlex.quote(str(FOLDER / "notebooks" / f"{w.name}.running.ipynb")),
     threads: CORES or workflow.resource_settings.local_cores
     shell:
-        "{PYTHON} -m papermill {input.notebook:q} {params.running} -f {input.profile:q} {params.data}"
+        "{PYTHON} -m papermill {input.notebook:q} {params.running} -y {PARAMETERS}"
         " -k python3 --cwd {paths.NOTEBOOKS:q} --no-progress-bar --log-level ERROR && mv {params.running} {output:q}"

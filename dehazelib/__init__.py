@@ -9,6 +9,14 @@ __version__ = "0.1.0"
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+def __getattr__(name):
+    if name == "Study":  # on first use, because it needs the packages of the study
+        from dehazelib.study import Study
+
+        return Study
+    raise AttributeError(f"module 'dehazelib' has no attribute {name!r}")
+
+
 def dehaze(image, weights=None):
     """Returns the dehazed image, of the same type and size: a PIL image, a uint8 array (H, W, 3) or tensor in [0, 1].
 

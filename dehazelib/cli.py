@@ -1,6 +1,7 @@
 """The command line: python -m dehazelib, also installed as dehazelib."""
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -8,8 +9,6 @@ from pathlib import Path
 
 from dehazelib import paths
 from dehazelib.data.images import DataError
-from dehazelib.experiments import plan as study
-from dehazelib.experiments import settings as profiles
 
 ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, RuntimeError)
 
@@ -25,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()
+    except KeyboardInterrupt as stopped:
+        print(f"dehazelib: {stopped or 'stopped.'}", file=sys.stderr)
+        return 130
     except ERRORS as error:
         print(f"dehazelib: {error}", file=sys.stderr)
         return 1
@@ -53,8 +55,8 @@ def parser() -> Parser:
     make.set_defaults(run=data_make)
 
     train = commands.add_parser("train", help="train and score runs of a profile; finished ones are only loaded")
-    train.add_argument("names", nargs="+", metavar="RUN", help="id or label of a run, a stage "
-                       f"({', '.join(study.STAGES)}), or all")
+    train.add_argument("names", nargs="+", metavar="RUN", help="id or label of a run, a stage of the study such as "
+                       "central, or all; an unknown name lists those that there are")
     _study_options(train)
     train.set_defaults(run=train_runs)
 
@@ -103,45 +105,25 @@ def parser() -> Parser:
 
 
 def _study_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--profile", default="smoke", help="notebooks/profiles/PROFILE.yaml (default: smoke)")
+    command.add_argument("--profile", default="smoke",
+                         help="smoke, demo, cpu, budget, paper, or the path of a .yaml file (default: smoke)")
     command.add_argument("--data", help="rooms, or a folder with SOTS-indoor, and ITS or NYU (default: the profile's)")
     command.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
                          help="change settings of the profile")
 
 
-def settings(options: argparse.Namespace) -> profiles.Settings:
-    """Returns the profile's settings with --data and --set applied."""
-    import yaml
+def opened(options: argparse.Namespace):
+    """Returns the profile's study with --data and --set applied."""
+    from dehazelib.experiments.options import read_yaml
+    from dehazelib.study import Study
 
-    changes = {}
+    overrides = {}
     for item in options.set:
         name, equals, value = item.partition("=")
         if not equals:
             raise ValueError(f"--set {item}: write NAME=VALUE.")
-        try:
-            changes[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError(f"--set {item}: {value!r} is not a value in YAML.") from None
-    if options.data:
-        changes["data"] = options.data
-    return profiles.load(options.profile, **changes)
-
-
-def chosen(names: list[str], options: profiles.Settings) -> list:
-    """Returns the runs named by id, label, stage or "all". Raises ValueError with the labels there are."""
-    every = study.every(options)
-    result = []
-    for name in names:
-        if name in study.STAGES:
-            found = study.STAGES[name](options)
-        else:
-            found = [spec for spec in every if name in ("all", spec.id, spec.label)]
-        if not found:
-            labels = ", ".join(dict.fromkeys(spec.label for spec in every))
-            raise ValueError(f"No run {name!r} in the profile {options.profile}. Stages: {', '.join(study.STAGES)}. "
-                             f"Labels: {labels}.")
-        result += found
-    return result
+        overrides[name] = read_yaml(value, f"--set {item}: {value!r}")
+    return Study.open(options.profile, options.data, overrides=overrides)
 
 
 # ----------------------------------------------------------------------------------------------------- the commands
@@ -150,7 +132,7 @@ def chosen(names: list[str], options: profiles.Settings) -> list:
 def data_check(options: argparse.Namespace) -> None:
     from dehazelib.data.check import check
 
-    report = check(options.root, deep=options.deep)
+    report = check(paths.data_root(str(options.root)), deep=options.deep)
     print(report)
     if report.problems:
         raise DataError(f"{options.root}: {len(report.problems)} problem(s), listed above.")
@@ -162,38 +144,48 @@ def data_make(options: argparse.Namespace) -> None:
     from dehazelib.data.sources import open_data
 
     data = open_data(options.name)
-    print(f"{data.name}: {len(data.train)} training, {len(data.validation)} validation scenes, "
-          f"{', '.join(f'{len(p)} {n} test pairs' for n, p in data.tests.items())}; manifest {data.manifest}")
+    tests = ", ".join(f"{len(pairs)} {name} test pairs" for name, pairs in data.tests.items())
+    print(f"{data.name}: {len(data.train)} training, {len(data.validation)} validation scenes, {tests}; "
+          f"manifest {data.manifest}")
 
 
 def train_runs(options: argparse.Namespace) -> None:
     from dehazelib.training import runs
 
-    which = settings(options)
-    for one in runs.obtain(which, chosen(options.names, which)):
-        print(_mean_line(one.spec.id, one.scores()))
+    study = opened(options)
+    for run in runs.train_or_load(study.settings, study.specs(*options.names)):
+        print(_mean_line(run.spec.id, run.scores()))
 
 
 def score_run(options: argparse.Namespace) -> None:
-    from dehazelib.data.sources import open_data, open_tests
-    from dehazelib.evaluation import scores as evaluation
-    from dehazelib.experiments.spec import Spec
+    study = opened(options)
+    if options.official or options.what is None or options.what.endswith(".safetensors"):
+        _score_weights(study, options)
+    else:
+        _score_runs(study, options.what)
+
+
+def _score_runs(study, name: str) -> None:
     from dehazelib.training import runs
 
-    which = settings(options)
-    if options.official or options.what is None or options.what.endswith(".safetensors"):
-        network = _weights(options).to(runs.hardware(which).device)
-        given = any(item.startswith("test_pairs=") for item in options.set)
-        for pairs in open_tests(which.data).values():
-            table = evaluation.scores(network, Spec(), pairs.subset(which.test_pairs if given else 0))
-            print(_mean_line(options.official or options.what or "shipped student", table))
-        return
-    for spec in chosen([options.what], which):
-        one = runs.run(which.cabinet, spec)
-        data = open_data(which.data)
-        one.check_manifest(data)
-        for pairs in runs.test_sets(which, data, spec):
-            print(_mean_line(spec.id, one.score(pairs, runs.hardware(which))))
+    for spec in study.specs(name):
+        run = runs.run(study.settings.runs_folder, spec)
+        for pairs in runs.test_sets(study.settings, study.data, spec):
+            print(_mean_line(spec.id, run.score(pairs, study.settings.hardware)))
+
+
+def _score_weights(study, options: argparse.Namespace) -> None:
+    """Scores a network's file, or the shipped student, on all test pairs, or as many as --set test_pairs says."""
+    from dehazelib.data.sources import open_tests
+    from dehazelib.evaluation import scores as evaluation
+    from dehazelib.experiments.spec import Spec
+
+    network = _weights(options).to(study.device)
+    given = any(item.startswith("test_pairs=") for item in options.set)
+    count = study.settings.test_pairs if given else 0
+    for pairs in open_tests(study.settings.data).values():
+        table = evaluation.scores(network, Spec(), pairs.subset(count))
+        print(_mean_line(options.official or options.what or "shipped student", table))
 
 
 def _weights(options: argparse.Namespace):
@@ -222,7 +214,10 @@ def list_networks(options: argparse.Namespace) -> None:
     from dehazelib.evaluation.cost import catalogue
 
     table = catalogue()
-    print(table.to_csv(index=False) if options.csv else table.to_string(index=False, na_rep=""), end="\n"[options.csv:])
+    if options.csv:
+        print(table.to_csv(index=False), end="")
+    else:
+        print(table.to_string(index=False, na_rep=""))
 
 
 def run_benchmark(options: argparse.Namespace) -> None:
@@ -238,13 +233,12 @@ def run_benchmark(options: argparse.Namespace) -> None:
 
 def print_verdict(options: argparse.Namespace) -> None:
     from dehazelib.report import verdict
-    from dehazelib.training import runs
+    from dehazelib.training.collect import collect
 
-    which = settings(options)
-    runs.collect(which)
-    table = verdict.write(which.folder)
-    for row in table.itertuples():
-        ours = "" if row.ours != row.ours else f", ours {row.ours:.4g}"
+    study = opened(options)
+    collect(study.settings)
+    for row in verdict.write(study.folder).itertuples():
+        ours = "" if math.isnan(row.ours) else f", ours {row.ours:.4g}"
         print(f"{row.verdict:16} {row.where}: {row.claim} (theirs {row.value}{ours}) {row.why}")
 
 

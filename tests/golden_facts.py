@@ -7,7 +7,6 @@ its keys has one line of the file. Of the golden tests only this file imports th
 """
 
 import argparse
-import dataclasses
 import functools
 import hashlib
 import json
@@ -58,7 +57,7 @@ def runs() -> dict:
 def specifications() -> dict:
     """Returns id -> hash of the specification's YAML text, for every run of the profiles; and all default options."""
     texts = {spec.id: _hash([spec.text()]) for settings in _settings().values() for spec in plan.every(settings)}
-    return {"defaults": dataclasses.asdict(Spec())} | texts
+    return {"defaults": Spec().model_dump()} | texts
 
 
 def committed_runs() -> dict:
@@ -85,7 +84,7 @@ def _settings() -> dict[str, profiles.Settings]:
         (Path(FOLDER.name) / "nyu" / kind).mkdir(parents=True)
         (Path(FOLDER.name) / "nyu" / kind / "1.png").touch()
     where = {"rooms": "rooms", "nyu": FOLDER.name}
-    result = {name: profiles.load(name, data=where[data]) for name, data in PROFILES.items()}
+    result = {name: profiles.Settings.load(name, data=where[data]) for name, data in PROFILES.items()}
     assert {name: settings.source for name, settings in result.items()} == PROFILES
     return result
 

@@ -20,6 +20,7 @@ from dehazelib.bench.rows import keep, local
 from dehazelib.data.pairs import Frames, Pair, Pairs, turned
 from dehazelib.data.sources import Data
 from dehazelib.distillation.affinity import affinity_distance_reference, pooled
+from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.plan import BATCH, IMAGE, TEACHER
 from dehazelib.experiments.settings import READINGS, RECIPES
 from dehazelib.experiments.spec import Spec
@@ -177,10 +178,10 @@ def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident:
     fabric = Fabric(accelerator=device.type, devices=1, precision=spec.precision)
     spec = spec.replace(steps=10_000)
     teacher = networks.build(TEACHER) if spec.teacher else None
-    state = training._State(spec, fabric, teacher, None, tuning)
+    state = training.TrainingState(spec, fabric, teacher, None, tuning)
     if teacher:
         state.objective.module.steps = 1  # the gradients, measured every so many steps from step 0, are none of it
-    stream = iter(training.batches(spec, data, 0, fabric, training.Hardware(resident=resident), scale=2))
+    stream = iter(training.batches(spec, data, 0, fabric, Hardware(resident=resident), scale=2))
     return lambda: state.update(fabric, *next(stream))
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +31,7 @@ from dehazelib.data.stream import Shard, Stream
 from dehazelib.distillation.framework import Framework
 from dehazelib.distillation.objectives import Objective, Reconstruction
 from dehazelib.evaluation.scores import mean_psnr
+from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.spec import Spec
 from dehazelib.files import UMASK, write_csv
 from dehazelib.profiling import memory
@@ -40,34 +41,6 @@ from dehazelib.training.autotune import Tuning, fastest
 
 COMPILATIONS = 128  # of one `forward`, which all networks of a class share: beyond so many it would stay eager
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.safetensors", "weights.safetensors", "log.csv"
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where a run trains and is scored. In one process nothing here changes its result beyond floating-point order.
-
-    Several processes take equal parts of every batch. Losses that are means over the batch, and the affinity module's,
-    have the gradient of the whole batch; but batch norm sees each process's part alone, dropout draws the same in all,
-    and a network's own objective (loss: objective) may be no mean: such runs repeat for their number of processes only.
-    """
-
-    accelerator: str = "auto"  # auto, cpu, cuda, mps
-    devices: int = 1  # processes per node
-    num_nodes: int = 1
-    workers: int = 0  # data loading processes per training process, where the scenes are not held on the device
-    resident: bool = True  # hold decoded scenes on the device and make batches there, where they fit
-    autotune: bool = True  # on a GPU, time layouts, compilation and kernels before the first run of a kind
-    checkpoint_seconds: float = field(default_factory=paths.checkpoint_seconds)  # at most this much work is lost
-
-    @property
-    def processes(self) -> int:
-        return self.devices * self.num_nodes
-
-    @property
-    def device(self) -> torch.device:
-        """Where a network is scored: what accelerator names; auto: a CUDA GPU if there is one, else the CPU."""
-        found = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(found if self.accelerator == "auto" else self.accelerator)
 
 
 def learning_rate(spec: Spec, step: int) -> float:
@@ -115,11 +88,12 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     tuning = tuned(spec, data, fabric, teacher, hardware, scale)
     gc.collect()  # what was tried would count in the peak
     memory.reset_peak(str(fabric.device))
-    state = _State(spec, fabric, teacher, weights, tuning)
+    state = TrainingState(spec, fabric, teacher, weights, tuning)
     if (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
     loader = batches(spec, data, state.step, fabric, hardware, scale)
     marks = {round(spec.steps * (i + 1) / spec.validations) for i in range(spec.validations)}
+    seconds = paths.checkpoint_seconds()
     started = saved = time.monotonic()
     bar = tqdm(loader, spec.id, initial=state.step, total=spec.steps, unit="step", disable=not sys.stderr.isatty())
     for inputs, target in bar:
@@ -128,7 +102,7 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
             state.minutes += (time.monotonic() - started) / 60
             started = time.monotonic()
             state.validate(data, fabric)
-        if fabric.is_global_zero and (state.step in marks or time.monotonic() - saved > hardware.checkpoint_seconds):
+        if fabric.is_global_zero and (state.step in marks or time.monotonic() - saved > seconds):
             now = time.monotonic()
             state.minutes, started, saved = state.minutes + (now - started) / 60, now, now
             state.save(folder)
@@ -148,11 +122,11 @@ def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, har
     """Returns how the run's steps are computed: on one GPU the fastest way found, else as the specification says."""
     if not hardware.autotune or not can_tune(fabric):
         return Tuning(spec.channels_last)
-    loaded = replace(hardware, resident=False, workers=0)  # for one batch
+    loaded = hardware.replace(resident=False, workers=0)  # for one batch
     batch = next(iter(batches(spec, data, spec.steps - 1, fabric, loaded, scale)))
 
     def milliseconds(tuning: Tuning) -> float:
-        state = _State(spec, fabric, copy.deepcopy(teacher), None, tuning)
+        state = TrainingState(spec, fabric, copy.deepcopy(teacher), None, tuning)
         try:
             state.update(fabric, *batch)  # compiles now, which would count as a slow first step
             rows = compare({"step": lambda: state.update(fabric, *batch)}, repeats=10, device=fabric.device.type)
@@ -163,7 +137,7 @@ def tuned(spec: Spec, data: Data, fabric: Fabric, teacher: nn.Module | None, har
     return fastest(spec, tuple(batch[0].shape), torch.cuda.get_device_name(fabric.device), milliseconds)
 
 
-class _State:
+class TrainingState:
     """Everything that changes during training."""
 
     def __init__(self, spec: Spec, fabric: Fabric, teacher: nn.Module | None, weights: dict[str, Tensor] | None = None,

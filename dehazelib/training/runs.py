@@ -1,12 +1,10 @@
-"""A cabinet of runs: ask for one by its specification, and it is loaded, resumed or trained."""
+"""A folder of runs: ask for one by its specification, and it is loaded, resumed or trained."""
 
 import contextlib
-import dataclasses
 import hashlib
 import json
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -21,26 +19,28 @@ from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Pair, Pairs
 from dehazelib.data.sources import Data, open_data
 from dehazelib.evaluation.scores import scores, task_pairs
-from dehazelib.experiments import plan as study
+from dehazelib.experiments import plan
 from dehazelib.experiments import spec as specification
+from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import SUBSTITUTES, Spec
+from dehazelib.experiments.variant import Variant
 from dehazelib.files import held, write_csv, write_text
 from dehazelib.profiling import processes
-from dehazelib.training import launch
-from dehazelib.training.loop import CHECKPOINT, LOG, WEIGHTS, Hardware, train
+from dehazelib.training.launch import launch
+from dehazelib.training.loop import CHECKPOINT, LOG, WEIGHTS, train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
 
 
 class Run:
-    """One run in a cabinet: a folder with spec.yaml, log.csv, weights.safetensors, scores.csv and provenance.json."""
+    """One run: a folder with spec.yaml, log.csv, weights.safetensors, scores.csv and provenance.json."""
 
     part = 10  # images scored between two writings of scores.csv
 
-    def __init__(self, cabinet: Path, spec: Spec):
-        self.cabinet, self.spec, self.folder = Path(cabinet), spec, Path(cabinet) / spec.id
+    def __init__(self, runs_folder: Path, spec: Spec):
+        self.runs_folder, self.spec, self.folder = Path(runs_folder), spec, Path(runs_folder) / spec.id
 
     @property
     def done(self) -> bool:
@@ -59,7 +59,7 @@ class Run:
             if self.done:  # another process has made it meanwhile
                 return self
             if hardware.processes > 1:
-                launch.launch(self.cabinet, self.spec, data.where, hardware, lock)
+                launch(self.runs_folder, self.spec, data.where, hardware, lock)
             else:
                 self.train_here(data, hardware)
         return self
@@ -99,7 +99,7 @@ class Run:
 
     def train_here(self, data: Data, hardware: Hardware) -> None:
         """Trains in this process, which may be one of several; the first one writes the provenance."""
-        start = find(self.cabinet, self.spec.start).weights() if self.spec.start else None
+        start = find(self.runs_folder, self.spec.start).weights() if self.spec.start else None
         cost = train(self.spec, data, self.folder, self.teacher(), hardware, start)
         if processes.rank() == 0:
             self.write_provenance(data, cost | {"weights_sha256": _sha256(self.folder / WEIGHTS)})
@@ -121,7 +121,7 @@ class Run:
         if name.startswith("untrained:"):
             torch.manual_seed(self.spec.seed)
             return networks.build(name.removeprefix("untrained:"))
-        return find(self.cabinet, name).network()
+        return find(self.runs_folder, name).network()
 
     def network(self) -> nn.Module:
         """Returns the trained network, in evaluation mode on the CPU. Raises FileNotFoundError as `weights` does."""
@@ -173,21 +173,21 @@ class Run:
 
     def scored(self, settings: Settings) -> bool:
         """Returns whether the run is finished and scored on as many test images as the study asks for."""
-        if not study.is_scored(self.spec):
+        if not plan.is_scored(self.spec):
             return self.done
         return self.done and self._scored_list(settings).exists()
 
     def score_all(self, settings: Settings, data: Data) -> None:
         """Scores the run on every test image that the study asks for, and notes which these are."""
-        if not study.is_scored(self.spec):
+        if not plan.is_scored(self.spec):
             return
-        images = {pairs.name: self.score(pairs, hardware(settings)).image.tolist()
+        images = {pairs.name: self.score(pairs, settings.hardware).image.tolist()
                   for pairs in test_sets(settings, data, self.spec)}
         write_text(self._scored_list(settings), json.dumps(images) + "\n")
 
     def study_scores(self, settings: Settings) -> pd.DataFrame:
         """Returns the scores on the images that the study asks for, out of all that there are."""
-        if not study.is_scored(self.spec):
+        if not plan.is_scored(self.spec):
             return self.scores().iloc[:0]
         wanted = {(test_set, image) for test_set, images in json.loads(self._scored_list(settings).read_text()).items()
                   for image in images}
@@ -196,6 +196,7 @@ class Run:
 
     def _scored_list(self, settings: Settings) -> Path:
         return self.folder / f"scored-{settings.test_pairs}.json"
+
     def log(self) -> pd.DataFrame:
         """Returns the learning curve, one row per validation."""
         return pd.read_csv(self.folder / LOG)
@@ -244,40 +245,43 @@ class ZeroShot(Control):
             write_text(self.folder / PROVENANCE, json.dumps(facts, indent=1) + "\n")
 
     def _scored_list(self, settings: Settings) -> Path:
-        few = f"-{settings.zero_shot_pairs}" * bool(settings.zero_shot_pairs)
-        return self.folder / f"scored-{settings.test_pairs}{few}.json"
+        if not settings.zero_shot_pairs:
+            return super()._scored_list(settings)
+        return self.folder / f"scored-{settings.test_pairs}-{settings.zero_shot_pairs}.json"
 
 
-def run(cabinet: Path, spec: Spec) -> Run:
+def run(runs_folder: Path, spec: Spec) -> Run:
     """Returns the run (or control) of a specification; nothing is trained yet."""
     role = networks.CATALOGUE[spec.network].role if spec.network in networks.CATALOGUE else ""
-    return {"control": Control, "zero_shot": ZeroShot}.get(role, Run)(cabinet, spec)
+    return {"control": Control, "zero_shot": ZeroShot}.get(role, Run)(runs_folder, spec)
 
 
-def find(cabinet: Path, run_id: str) -> Run:
+def find(runs_folder: Path, run_id: str) -> Run:
     """Returns the run with this id. Raises FileNotFoundError naming the ids that are there."""
-    file = Path(cabinet) / run_id / SPEC
+    file = Path(runs_folder) / run_id / SPEC
     if not file.exists():
-        have = sorted(p.parent.name for p in Path(cabinet).glob(f"*/{SPEC}"))
-        raise FileNotFoundError(f"No run {run_id} in {cabinet}. It holds: {', '.join(have) or 'nothing'}.")
-    return run(cabinet, specification.read(file))
+        have = sorted(p.parent.name for p in Path(runs_folder).glob(f"*/{SPEC}"))
+        raise FileNotFoundError(f"No run {run_id} in {runs_folder}. It holds: {', '.join(have) or 'nothing'}.")
+    return run(runs_folder, specification.read(file))
 
 
 # ------------------------------------------------------------------------------------------- a study's runs, in one go
 
 
-def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> list[Run]:
+def train_or_load(settings: Settings, specs: list[Spec], opened: Callable[[], Data] | None = None) -> list[Run]:
     """Returns the runs of these specifications, trained (with the teachers they need) and scored on every test set.
 
-    Finished runs are only loaded; the data are opened only if something is missing. Raises DataError if other runs of
-    the study were made of other files than these data, since a study compares its runs.
+    Finished runs are only loaded; the data are opened only if something is missing. opened: gives the study's data if
+    they are open already. Raises DataError if other runs of the study were made of other files than these data, since a
+    study compares its runs.
     """
-    finished = {}
-    for spec in with_predecessors(specs, study.every(settings)):
-        one = run(settings.cabinet, spec)
+    data, finished = None, {}
+    for spec in with_predecessors(specs, plan.every(settings)):
+        one = run(settings.runs_folder, spec)
         if not one.scored(settings):
-            data = data or _open_data(settings)
-            one.train(data, hardware(settings))
+            if data is None:
+                data = opened() if opened else open_study_data(settings)
+            one.train(data, settings.hardware)
             if processes.rank() > 0:
                 continue
             one.score_all(settings, data)
@@ -285,10 +289,11 @@ def obtain(settings: Settings, specs: list[Spec], data: Data | None = None) -> l
     return [finished[spec] for spec in dict.fromkeys(specs) if spec in finished]
 
 
-def _open_data(settings: Settings) -> Data:
+def open_study_data(settings: Settings) -> Data:
+    """Returns a study's data. Raises DataError if it has runs that were made of other files."""
     data = open_data(settings.data)
-    for spec in study.every(settings):
-        run(settings.cabinet, spec).check_manifest(data)
+    for spec in plan.every(settings):
+        run(settings.runs_folder, spec).check_manifest(data)
     return data
 
 
@@ -312,57 +317,11 @@ def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
 
 def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
     """Returns the test sets that a run is scored on: the reported one, and for our dehazers the others too."""
-    count = 0 if spec.label in (*study.LONG, study.HAZY_ALL, study.PRIOR_ALL) else settings.test_pairs
+    count = 0 if Variant.of(spec.label).on_all_pairs else settings.test_pairs
     everything = [pairs.subset(count) for pairs in data.tests.values()]
     if networks.CATALOGUE[spec.network].role == "zero_shot":
         return [everything[0].subset(settings.zero_shot_pairs)]
     return everything if spec.network in ("student", "hazy") else everything[:1]
-
-
-def hardware(settings: Settings) -> Hardware:
-    return Hardware(settings.accelerator, settings.devices, settings.num_nodes, settings.workers,
-                    resident=settings.resident, autotune=settings.autotune)
-
-
-def collect(settings: Settings) -> None:
-    """Writes the study's rows beside its cabinet: scores.csv, runs.csv, curves.csv, environment.json.
-
-    Only finished runs of this study are in them, in the study's order.
-    """
-    runs = [one for spec in study.every(settings) if (one := run(settings.cabinet, spec)).scored(settings)]
-    if not runs:
-        raise FileNotFoundError(f"{settings.cabinet} holds no finished run of the study {settings.name}.")
-    rows = [_identity(one).merge(one.study_scores(settings), how="cross") for one in runs]
-    write_csv(pd.concat(rows), settings.folder / "scores.csv")
-    write_csv(pd.DataFrame([_summary(one) for one in runs]), settings.folder / "runs.csv")
-    logs = [pd.concat([_identity(one)[["run", "label", "seed"]].merge(one.log(), how="cross")]) for one in runs
-            if not isinstance(one, Control)]
-    if logs:
-        write_csv(pd.concat(logs), settings.folder / "curves.csv")
-    facts = {"study": settings.name, "manifest": runs[-1].provenance()["manifest"], **provenance.environment()}
-    write_text(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
-
-
-def _identity(one: Run) -> pd.DataFrame:
-    spec = one.spec
-    return pd.DataFrame([{"run": spec.id, "label": spec.label, "network": spec.network, "task": spec.task,
-                          "target": spec.target, "seed": spec.seed}])
-
-
-def _summary(one: Run) -> dict:
-    facts, log, row = one.provenance(), one.log(), _identity(one).iloc[0].to_dict()
-    row["parameters"] = networks.count(one.spec.network)
-    row["training_images"] = None if isinstance(one, Control) else one.spec.steps * one.spec.batch
-    if len(log):
-        best = log.loc[log.validation_psnr_rgb.idxmax()]
-        row |= {"best_epoch": math.ceil(best.epoch), "best_validation_psnr_rgb": best.validation_psnr_rgb}
-        scores = one.scores()
-        held_out = scores[scores.test_set.astype(str).str.endswith("_validation")]  # of notebook 3, for shipping
-        row["held_out_psnr_rgb"] = held_out.psnr_rgb.mean() if len(held_out) else None
-        row["psnr_selected_on_test"] = log.test_psnr_rgb.max() if "test_psnr_rgb" in log else None
-    keep = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "cores", "threads", "gpu", "torch")
-    options = {k: v for k, v in dataclasses.asdict(one.spec).items() if k not in row}
-    return row | {k: facts.get(k) for k in keep} | options
 
 
 def _sha256(file: Path) -> str:
