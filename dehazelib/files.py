@@ -19,8 +19,16 @@ UMASK = os.umask(0o022)  # what this process takes from the permissions of new f
 os.umask(UMASK)
 
 
+def require_folder(path: Path) -> None:
+    """Raises FileNotFoundError, saying so, if the folder that a file is to be written into is gone."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} was removed while {path.name} was to be written into it: "
+                                "start the same command again.")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text with \\n line ends."""
+    require_folder(path)
     scratch = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.writing")  # another process may write the same file
     try:
         scratch.write_text(text, encoding="utf-8", newline="\n")

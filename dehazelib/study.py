@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dehazelib.experiments import plan
-from dehazelib.experiments.options import nearest
+from dehazelib.experiments.options import OptionError, nearest
 from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import Spec
 
@@ -71,7 +71,7 @@ class Study:
             named = [spec for spec in every if name in ("all", spec.id, spec.label)]
             if not named:
                 labels = list(dict.fromkeys(spec.label for spec in every))
-                raise ValueError(f"No run {name!r} in the profile {self.settings.profile}: "
+                raise OptionError(f"No run {name!r} in the profile {self.settings.profile}: "
                                  f"{nearest(name, [*plan.STAGES, *labels])}")
             found += named
         return list(dict.fromkeys(found))
@@ -157,5 +157,5 @@ def _check_papermill() -> None:
         if name in PARAMETERS:
             continue
         if name in Settings.model_fields:
-            raise ValueError(f"{name} is a setting: give it as papermill -y 'overrides: {{{name}: ...}}'.")
-        raise ValueError(f"Unknown parameter {name!r}: {nearest(name, PARAMETERS)}")
+            raise OptionError(f"{name} is a setting: give it as papermill -y 'overrides: {{{name}: ...}}'.")
+        raise OptionError(f"Unknown parameter {name!r}: {nearest(name, PARAMETERS)}")

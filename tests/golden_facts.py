@@ -32,7 +32,7 @@ from dehazelib.experiments import settings as profiles
 from dehazelib.experiments.spec import Spec, read
 from dehazelib.report import tables, verdict
 from dehazelib.report.rows import Rows
-from dehazelib.training.loop import learning_rate
+from dehazelib.training.state import learning_rate
 
 GOLDEN = Path(__file__).parent / "golden"
 STUDY = paths.ROOT / "results" / "cpu-nyu"

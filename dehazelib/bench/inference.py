@@ -23,7 +23,7 @@ from dehazelib.deploy.onnx import export
 from dehazelib.metrics import psnr_rgb
 from dehazelib.profiling import memory, timing
 from dehazelib.profiling.allocator import can_keep, keep_freed_memory
-from dehazelib.training.loop import COMPILATIONS
+from dehazelib.training.state import COMPILATIONS
 
 REFERENCE = "eager"  # float32, contiguous
 KEPT = "eager, freed memory kept"  # by the process (allocator.py)

@@ -27,8 +27,9 @@ from dehazelib.experiments.spec import Spec
 from dehazelib.metrics import psnr_rgb
 from dehazelib.profiling import memory, timing
 from dehazelib.profiling.allocator import can_keep, freed_memory_kept
-from dehazelib.training import loop as training
 from dehazelib.training.autotune import Tuning, candidates
+from dehazelib.training.loop import batches
+from dehazelib.training.state import TrainingState
 
 REFERENCE, OURS = "as released", "exact affinity, channels last"
 GIVEN_BACK = f"{OURS}, freed memory given back"  # to the system, as programs do unless they ask otherwise
@@ -178,10 +179,10 @@ def step(spec: Spec, data: Data, device: torch.device, tuning: Tuning, resident:
     fabric = Fabric(accelerator=device.type, devices=1, precision=spec.precision)
     spec = spec.replace(steps=10_000)
     teacher = networks.build(TEACHER) if spec.teacher else None
-    state = training.TrainingState(spec, fabric, teacher, None, tuning)
+    state = TrainingState(spec, fabric, teacher, None, tuning)
     if teacher:
         state.objective.module.steps = 1  # the gradients, measured every so many steps from step 0, are none of it
-    stream = iter(training.batches(spec, data, 0, fabric, Hardware(resident=resident), scale=2))
+    stream = iter(batches(spec, data, 0, fabric, Hardware(resident=resident), scale=2))
     return lambda: state.update(fabric, *next(stream))
 
 

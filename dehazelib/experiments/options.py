@@ -17,11 +17,15 @@ WANTED = {  # kind of a pydantic error -> what it asks for
 
 
 class OptionError(ValueError):
-    """A wrong option, in one line. option: the name of the outermost one that is wrong; empty if it is several."""
+    """What is wrong with an option, in one line. option: its name, if it is one of those that were given."""
 
     def __init__(self, message: str, option: str = ""):
         super().__init__(message)
         self.option = option
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what a notebook shows in place of a traceback."""
+        return [f"Error: {self}"]
 
 
 class Options(BaseModel):
@@ -78,7 +82,7 @@ def read_yaml(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+        raise OptionError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def one_line(value: Any) -> str:
@@ -90,7 +94,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     """Returns the options in a YAML file. Raises ValueError in one line that names the file."""
     values = read_yaml(file.read_text(encoding="utf-8"), str(file)) or {}
     if not isinstance(values, dict):
-        raise ValueError(f"{file} must hold lines of the form NAME: VALUE.")
+        raise OptionError(f"{file} must hold lines of the form NAME: VALUE.")
     return values
 
 

@@ -107,9 +107,9 @@ class Settings(Hardware):
         profile's own. overrides: setting -> value. Raises ValueError, in one line, for whatever does not fit.
         """
         if not isinstance(overrides or {}, Mapping):
-            raise ValueError(f"overrides is {overrides!r}: give settings by name, such as {{student_steps: 50}}.")
+            raise OptionError(f"overrides is {overrides!r}: give settings by name, such as {{student_steps: 50}}.")
         if "profile" in (overrides or {}):
-            raise ValueError("profile cannot be overridden: give another profile instead.")
+            raise OptionError("profile cannot be overridden: give another profile instead.")
         file = profile_file(profile)
         common = {"data": data, "seed": seed}
         given = dict(overrides or {}) | {name: value for name, value in common.items() if value is not None}
@@ -118,7 +118,7 @@ class Settings(Hardware):
         except OptionError as error:
             if error.option in given:
                 raise
-            raise ValueError(f"{file}: {error}") from None
+            raise OptionError(f"{file}: {error}") from None
 
     @classmethod
     def known(cls, where: tuple) -> Iterable[str]:
@@ -160,10 +160,10 @@ class Settings(Hardware):
 def profile_file(profile: str) -> Path:
     """Returns the file of a profile, given by name or as a path. Raises ValueError if there is none."""
     if not isinstance(profile, str):
-        raise ValueError(f"profile is {profile!r}: give its name, such as demo.")
+        raise OptionError(f"profile is {profile!r}: give its name, such as demo.")
     given = Path(profile).expanduser()
     file = given if given.suffix in (".yaml", ".yml") else paths.PROFILES / f"{profile}.yaml"
     if not file.is_file():
         names = sorted(path.stem for path in paths.PROFILES.glob("*.yaml"))
-        raise ValueError(f"No profile {profile!r}. There are: {', '.join(names)}; or give the path of a .yaml file.")
+        raise OptionError(f"No profile {profile!r}. There are: {', '.join(names)}; or give the path of a .yaml file.")
     return file

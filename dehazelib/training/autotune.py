@@ -2,7 +2,6 @@
 timed once and remembered."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from dehazelib import paths, provenance
 from dehazelib.distillation.affinity import ENTRYWISE
 from dehazelib.experiments.spec import Spec
 from dehazelib.files import held, write_text
+from dehazelib.training.progress import say
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def _timed(tunings: dict[str, Tuning], milliseconds: Callable[[Tuning], float]) 
         try:
             times[name] = milliseconds(tuning)
         except RuntimeError as error:
-            print(f"autotune: {name} does not run here: {str(error).splitlines()[0]}", file=sys.stderr)
+            say(f"autotune: {name} does not run here: {str(error).splitlines()[0]}")
     if not times:
         raise RuntimeError("autotune: no way to run this network works here; the errors are above.")
     choice = min(times, key=times.get)
     shown = ", ".join(f"{name} {ms:.2f}" for name, ms in times.items())
-    print(f"autotune: {choice}, of {shown} ms a step", file=sys.stderr, flush=True)
+    say(f"autotune: {choice}, of {shown} ms a step")
     return {"choice": asdict(tunings[choice]), "ms": times}

@@ -27,8 +27,9 @@ from dehazelib.experiments.spec import SUBSTITUTES, Spec
 from dehazelib.experiments.variant import Variant
 from dehazelib.files import held, write_csv, write_text
 from dehazelib.profiling import processes
+from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS
 from dehazelib.training.launch import launch
-from dehazelib.training.loop import CHECKPOINT, LOG, WEIGHTS, train
+from dehazelib.training.loop import train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing

@@ -14,7 +14,7 @@ from dehazelib.distillation import kernels as affinity_fused  # noqa: E402
 from dehazelib.distillation.affinity import ENTRYWISE, affinity_distance, affinity_distance_reference  # noqa: E402
 from dehazelib.experiments.spec import Spec  # noqa: E402
 from dehazelib.training.autotune import Tuning, candidates  # noqa: E402
-from dehazelib.training.loop import objective  # noqa: E402
+from dehazelib.training.state import objective  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # there in the interpreter: see conftest.py
 CHANNELS = [(3, 3), (5, 7), (7, 5), (20, 20)]

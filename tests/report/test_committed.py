@@ -19,7 +19,7 @@ from dehazelib.experiments.spec import Spec
 from dehazelib.report import tables, text, verdict
 from dehazelib.report.rows import METRICS, Rows
 from dehazelib.training import runs
-from dehazelib.training.loop import WEIGHTS
+from dehazelib.training.checkpoint import WEIGHTS
 
 RESULTS = paths.ROOT / "results"
 CHARTS = {f"{name}.png" for name in ("teacher_curves", "student_curves", "framework_curves", "gradient_share", "pareto",
