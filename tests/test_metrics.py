@@ -109,3 +109,19 @@ def test_uniform_ssim_is_seven_by_seven_unbiased_and_without_borders(images):
     for x, y, ours in zip(*(x.numpy() for x in images), ssim_uniform7_rgb(*images)):
         maps = np.stack([explicit_ssim(*pair, lambda z: uniform_filter(z, 7), 49 / 48) for pair in zip(x, y)])
         assert ours.item() == pytest.approx(maps[:, 3:-3, 3:-3].mean(), abs=2e-6)
+
+
+def test_gaussian_ssim_is_that_of_windows_taken_whole(images):
+    """The plain form, one 11 x 11 convolution for each mean, in float64."""
+    x, y = (image.double() for image in images)
+    offsets = torch.arange(11, dtype=torch.float64) - 5
+    line = torch.exp(-(offsets**2) / 4.5)
+    window = (line[:, None] * line / line.sum() ** 2).expand(3, 1, 11, 11)
+
+    def mean(z):
+        return F.conv2d(z, window, padding=5, groups=3)
+
+    variances = mean(x * x) - mean(x) ** 2, mean(y * y) - mean(y) ** 2
+    ssim = (2 * mean(x) * mean(y) + 1e-4) * (2 * (mean(x * y) - mean(x) * mean(y)) + 9e-4)
+    ssim = ssim / ((mean(x) ** 2 + mean(y) ** 2 + 1e-4) * (sum(variances) + 9e-4))
+    torch.testing.assert_close(ssim_gauss11_rgb(*images), ssim.mean((1, 2, 3)), atol=1e-6, rtol=0)
