@@ -1,13 +1,13 @@
 """The same outputs under the evaluation protocols in print: a score compares only with scores of its own protocol.
 
-What each protocol is, and whose, stands in report.tables_extra.PROTOCOLS. All take one image as the network leaves it,
-float and clamped to [0, 1], and its ground truth.
+All take one image as the network leaves it, float and clamped to [0, 1], and its ground truth.
 """
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from skimage.color import rgb2ycbcr
@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.data.pairs import Pairs
+from dehazelib.evaluation.cached import TrainedRun, cached_rows, of_runs
 from dehazelib.evaluation.scores import array, images, task_pairs
 from dehazelib.experiments.spec import Spec
-from dehazelib.files import write_csv
 from dehazelib.metrics import psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb
-from dehazelib.training.runs import Run
 
 FILE = "protocols.csv"  # in each run's folder, and of all in the study's
 COLUMNS = ["test_set", "image", "protocol", "value"]
@@ -84,57 +83,80 @@ def _ssim(image: Tensor, reference: Tensor, **options) -> float:
     return float(structural_similarity(image[0].numpy(), reference[0].numpy(), channel_axis=0, **options))
 
 
-PROTOCOLS: dict[str, Callable[[Tensor, Tensor], Tensor | float]] = {  # of one image (1, 3, H, W) and its ground truth
-    "psnr_rgb": psnr_rgb,
-    "psnr_rgb_8bit": lambda output, target: psnr_rgb(rounded(output), target),
-    "psnr_rgb_resized": lambda output, target: psnr_rgb(output, resized_frame(target)),
-    "psnr_rgb_offset": lambda output, target: psnr_rgb(without_block_errors(output, target), target),
-    "psnr_rgb_details": lambda output, target: psnr_rgb(without_block_errors(output, target, (BLOCK, BLOCK)), target),
-    "psnr_y": lambda output, target: psnr_rgb(luma(output), luma(target)),
-    "ssim_gauss11_rgb": ssim_gauss11_rgb,
-    "ssim_gauss11_rgb_resized": lambda output, target: ssim_gauss11_rgb(output, resized_frame(target)),
-    "ssim_gauss11_rgb_valid": ssim_gauss11_valid,
-    "ssim_gauss11_rgb_averaged": lambda output, target: ssim_gauss11_valid(averaged(output), averaged(target)),
-    "ssim_gauss11_y": lambda output, target: ssim_gauss11_valid(luma(output), luma(target)),
-    "ssim_uniform7_rgb": ssim_uniform7_rgb,
-    "ssim_uniform7_rgb_range2": partial(_ssim, data_range=2.0),
+def pooled(psnr: pd.Series) -> float:
+    """Returns the PSNR of the mean squared error over a whole set, from its images' own PSNR in dB."""
+    return -10 * np.log10((10 ** (-psnr / 10)).mean())
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """what: it is, and who evaluates so. score: of an image (1, 3, H, W) and its ground truth; None: of a set only."""
+
+    what: str
+    score: Callable[[Tensor, Tensor], Tensor | float] | None
+
+
+POOLED = "psnr_rgb_pooled"  # derived from the images' psnr_rgb by `pooled`
+PROTOCOLS = {
+    "psnr_rgb": Protocol(
+        "float, clamped, mean over images: ours, the authors, FFA-Net, DehazeFormer", psnr_rgb),
+    "psnr_rgb_8bit": Protocol(
+        "output rounded to 8 bits, as a saved PNG: GCANet",
+        lambda output, target: psnr_rgb(rounded(output), target)),
+    POOLED: Protocol(
+        "from the mean squared error over the whole set", None),
+    "psnr_y": Protocol(
+        "luma of BT.601, 16 to 235 of 255: usual in super-resolution",
+        lambda output, target: psnr_rgb(luma(output), luma(target))),
+    "psnr_rgb_offset": Protocol(
+        "no protocol, but where the error lies: the image's mean colour made right",
+        lambda output, target: psnr_rgb(without_block_errors(output, target), target)),
+    "psnr_rgb_details": Protocol(
+        "likewise: the mean colour of every 20 x 20 block made right, so that only details count",
+        lambda output, target: psnr_rgb(without_block_errors(output, target, (BLOCK, BLOCK)), target)),
+    "psnr_rgb_resized": Protocol(
+        "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
+        lambda output, target: psnr_rgb(output, resized_frame(target))),
+    "ssim_gauss11_rgb": Protocol(
+        "11 x 11 Gaussian, zero padded: ours, the authors, FFA-Net", ssim_gauss11_rgb),
+    "ssim_gauss11_rgb_valid": Protocol(
+        "the same without padding: ssim_index.m, pytorch_msssim", ssim_gauss11_valid),
+    "ssim_gauss11_rgb_averaged": Protocol(
+        "without padding, images averaged 2 x 2 (at 460 x 620): DehazeFormer, gUNet",
+        lambda output, target: ssim_gauss11_valid(averaged(output), averaged(target))),
+    "ssim_gauss11_y": Protocol(
+        "without padding, on luma",
+        lambda output, target: ssim_gauss11_valid(luma(output), luma(target))),
+    "ssim_gauss11_rgb_resized": Protocol(
+        "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
+        lambda output, target: ssim_gauss11_rgb(output, resized_frame(target))),
+    "ssim_uniform7_rgb": Protocol(
+        "7 x 7 uniform window, no padding: GridDehazeNet, scikit-image's default", ssim_uniform7_rgb),
+    "ssim_uniform7_rgb_range2": Protocol(
+        "the same with dynamic range 2, which older scikit-image took floats to have",
+        lambda output, target: _ssim(output, target, data_range=2.0)),
 }
+OF_IMAGES = {name: protocol.score for name, protocol in PROTOCOLS.items() if protocol.score}
 
 
 def protocol_scores(network: nn.Module, spec: Spec, pairs: Pairs) -> pd.DataFrame:
     """Returns one row per image and protocol: test_set, image, protocol, value (PSNR in dB, SSIM up to 1)."""
-    rows = [(pairs.name, name, protocol, float(score(output, target)))
-            for name, _, output, target in images(network, spec, pairs) for protocol, score in PROTOCOLS.items()]
+    rows = []
+    for name, _, output, target in images(network, spec, pairs):
+        rows += [(pairs.name, name, protocol, float(score(output, target))) for protocol, score in OF_IMAGES.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure(runs: list[Run], pairs: Pairs, folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
+def measure(runs: list[TrainedRun], pairs: Pairs, folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
     """Returns the rows of all these runs on a test set, with run, label and seed, after writing <folder>/protocols.csv.
 
     folder: of the study; the file holds these runs and images only. Each run's folder keeps its own rows, so that only
     images without a score in one of the protocols are computed, on `device`. Raises FileNotFoundError for a run that is
     not trained.
     """
-    tables = []
-    for one in runs:
-        names = pd.DataFrame([{"run": one.spec.id, "label": one.spec.label, "seed": one.spec.seed}])
-        tables.append(names.merge(_of_run(one, pairs, device), how="cross"))
-    table = pd.concat(tables)
-    write_csv(table, folder / FILE)
-    return table
+    def rows_of(run: TrainedRun) -> pd.DataFrame:
+        wanted = {(pairs.name, pair.name): pair for pair in task_pairs(run.spec, pairs).pairs}
+        return cached_rows(run.folder / FILE, ["test_set", "image"], wanted, "protocol", OF_IMAGES,
+                           lambda missing: protocol_scores(run.network().to(device), run.spec, pairs.select(missing)))
 
-
-def _of_run(one: Run, pairs: Pairs, device: torch.device | str) -> pd.DataFrame:
-    file = one.folder / FILE
-    known = pd.read_csv(file, dtype={"image": str}) if file.exists() else pd.DataFrame(columns=COLUMNS)
-    known = known[known.protocol.isin(PROTOCOLS)]
-    counts = known[known.test_set == pairs.name].groupby("image").protocol.nunique()
-    have = set(counts[counts == len(PROTOCOLS)].index)
-    wanted = task_pairs(one.spec, pairs)
-    missing = [pair for pair in wanted.pairs if pair.name not in have]
-    if missing:
-        new = protocol_scores(one.network().to(device), one.spec, pairs.select(missing))
-        known = pd.concat([known, new]).drop_duplicates(COLUMNS[:3], keep="last") if len(known) else new
-        write_csv(known, file)
-    names = {pair.name for pair in wanted.pairs}
-    return known[(known.test_set == pairs.name) & known.image.isin(names)]
+    return of_runs(runs, rows_of, folder / FILE)

@@ -4,6 +4,9 @@ None of them measures fidelity. They say whether a photograph changes as it woul
 exaggerated contrast move most of them the same way.
 """
 
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +20,12 @@ from torch import Tensor, nn
 
 from dehazelib.data.images import list_images
 from dehazelib.deploy.photos import dehaze, read_photo
+from dehazelib.evaluation.cached import TrainedRun, cached_rows, of_runs
 from dehazelib.evaluation.scores import array
-from dehazelib.files import write_csv
 from dehazelib.networks.physics import dark_channel
-from dehazelib.training.runs import Run
 
 FILE = "real_hazy.csv"
+COLUMNS = ["image", "height", "width", "statistic", "before", "after", "sha256"]
 FOLDER = "real-hazy"  # of the data folder
 PIXELS = 2_000_000  # larger photographs are reduced first: less memory, details as large as in training images
 EDGE = 0.05  # of the range: the gradient of a visible edge
@@ -46,47 +49,82 @@ def read(photo: Path, pixels: int = PIXELS) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def statistics(image: Tensor) -> dict[str, float]:
-    """Returns the statistics of an image (3, H, W) in [0, 1], rounded to 8 bits first, as a file would hold it.
+class View:
+    """An image (3, H, W) in [0, 1], rounded to 8 bits as a file would hold it, in the forms that statistics need."""
 
-    dark_channel: mean over 15 x 15 windows of the darkest colour; He, Sun, Tang, CVPR 2009.
-    rms_contrast: standard deviation of luminance; Peli, "Contrast in complex images", JOSA A 1990.
-    gradient: mean Sobel magnitude of luminance. visible_edges: share of pixels where it exceeds 5 % of the range; after
-      Hautiere et al., "Blind Contrast Enhancement Assessment by Gradient Ratioing at Visible Edges", Image Analysis and
-      Stereology 2008, who take edges of 5 % local contrast instead and report the relative change of their number.
-    colourfulness: M = sigma + 0.3 mu of the opponent colours, 0 to 255 scale; Hasler and Suesstrunk, "Measuring
-      Colourfulness in Natural Images", SPIE 2003.
-    saturation: mean S of HSV. entropy: of 8-bit luminance, bits; Shannon 1948.
-    clipped: share of pixels with a colour at 0 or 255; like sigma of Hautiere et al. 2008, per colour.
+    def __init__(self, image: Tensor):
+        self.rgb = (array(image) * 255).round()  # (H, W, 3), 0 ... 255
+        self.grey = rgb2gray(self.rgb / 255)  # (H, W), 0 ... 1
+        self.gradient = sobel(self.grey)  # (H, W)
+
+
+def mean_dark_channel(view: View) -> float:
+    """Returns the mean over 15 x 15 windows of the darkest colour. Source: He, Sun, Tang, CVPR 2009."""
+    return dark_channel(torch.from_numpy(view.rgb / 255).permute(2, 0, 1)[None]).mean().item()
+
+
+def colourfulness(view: View) -> float:
+    """Returns M = sigma + 0.3 mu of the opponent colours, 0 to 255 scale.
+
+    Source: Hasler and Suesstrunk, "Measuring Colourfulness in Natural Images", SPIE 2003.
     """
-    rgb = (array(image) * 255).round()  # (H, W, 3), 0 ... 255
-    grey = rgb2gray(rgb / 255)  # (H, W)
-    gradient = sobel(grey)
-    red, green, blue = rgb.transpose(2, 0, 1)
+    red, green, blue = view.rgb.transpose(2, 0, 1)
     opponents = np.stack([red - green, (red + green) / 2 - blue])
-    return {
-        "dark_channel": dark_channel(torch.from_numpy(rgb / 255).permute(2, 0, 1)[None]).mean().item(),
-        "rms_contrast": float(grey.std()),
-        "gradient": float(gradient.mean()),
-        "visible_edges": float((gradient > EDGE).mean()),
-        "colourfulness": float(np.hypot(*opponents.std((1, 2))) + 0.3 * np.hypot(*opponents.mean((1, 2)))),
-        "saturation": float(rgb2hsv(rgb / 255)[..., 1].mean()),
-        "entropy": float(shannon_entropy((grey * 255).round().astype(np.uint8))),
-        "clipped": float(((rgb == 0) | (rgb == 255)).any(2).mean()),
-    }
+    return np.hypot(*opponents.std((1, 2))) + 0.3 * np.hypot(*opponents.mean((1, 2)))
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """less_haze: where it goes when haze goes, "lower" or "higher". what: it is. value: of one image."""
+
+    less_haze: str
+    what: str
+    value: Callable[[View], float]
+
+
+# rms_contrast: Peli, "Contrast in complex images", JOSA A 1990. entropy: Shannon 1948.
+# visible_edges: after Hautiere et al., "Blind Contrast Enhancement Assessment by Gradient Ratioing at Visible Edges",
+# Image Analysis and Stereology 2008, who take edges of 5 % local contrast instead and report the relative change of
+# their number. clipped: like their sigma, per colour.
+STATISTICS = {
+    "dark_channel": Statistic("lower", "mean dark channel, 15 x 15", mean_dark_channel),
+    "rms_contrast": Statistic("higher", "standard deviation of luminance", lambda view: view.grey.std()),
+    "gradient": Statistic("higher", "mean gradient magnitude of luminance", lambda view: view.gradient.mean()),
+    "visible_edges": Statistic("higher", "share of pixels with a gradient above 5 % of the range",
+                               lambda view: (view.gradient > EDGE).mean()),
+    "colourfulness": Statistic("higher", "Hasler and Suesstrunk's M, 0 to 255 scale", colourfulness),
+    "saturation": Statistic("higher", "mean saturation of HSV", lambda view: rgb2hsv(view.rgb / 255)[..., 1].mean()),
+    "entropy": Statistic("higher", "entropy of luminance, bits",
+                         lambda view: shannon_entropy((view.grey * 255).round().astype(np.uint8))),
+    "clipped": Statistic("lower", "share of pixels with a colour at 0 or 255",
+                         lambda view: ((view.rgb == 0) | (view.rgb == 255)).any(2).mean()),
+}
+
+
+def statistics(image: Tensor) -> dict[str, float]:
+    """Returns the STATISTICS of an image (3, H, W) in [0, 1]."""
+    view = View(image)
+    return {name: float(statistic.value(view)) for name, statistic in STATISTICS.items()}
+
+
+def content(photo: Path) -> str:
+    """Returns the SHA-256 sum of a file: what its rows are known by, so that a replaced photograph is measured anew."""
+    return hashlib.sha256(photo.read_bytes()).hexdigest()
 
 
 def compare(network: nn.Module, photos: list[Path]) -> pd.DataFrame:
-    """Returns one row per photograph and statistic: image, height, width (as dehazed), statistic, before, after."""
+    """Returns one row per photograph and statistic: image, height, width (as dehazed), statistic, before, after and the
+    file's sha256."""
     rows = []
     for photo in photos:
-        hazy = read(photo)
+        hazy, digest = read(photo), content(photo)
         before, after = statistics(hazy), statistics(dehaze(hazy, network))
-        rows += [(photo.name, *hazy.shape[1:], name, before[name], after[name]) for name in before]
-    return pd.DataFrame(rows, columns=["image", "height", "width", "statistic", "before", "after"])
+        rows += [(photo.name, *hazy.shape[1:], name, before[name], after[name], digest) for name in before]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure(runs: list[Run], photos: list[Path], folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
+def measure(runs: list[TrainedRun], photos: list[Path], folder: Path,
+            device: torch.device | str = "cpu") -> pd.DataFrame:
     """Returns the rows of all these runs, with run, label and seed, after writing <folder>/real_hazy.csv.
 
     Each run's folder keeps its own rows, so that only new photographs are dehazed, on `device`. Without photographs
@@ -94,24 +132,13 @@ def measure(runs: list[Run], photos: list[Path], folder: Path, device: torch.dev
     """
     if not photos:
         return pd.DataFrame()
-    tables = []
-    for one in runs:
-        names = pd.DataFrame([{"run": one.spec.id, "label": one.spec.label, "seed": one.spec.seed}])
-        tables.append(names.merge(_of_run(one, photos, device), how="cross"))
-    table = pd.concat(tables)
-    write_csv(table, folder / FILE)
-    return table
+    wanted = {(photo.name, content(photo)): photo for photo in photos}
 
+    def rows_of(run: TrainedRun) -> pd.DataFrame:
+        return cached_rows(run.folder / FILE, ["image", "sha256"], wanted, "statistic", STATISTICS,
+                           lambda missing: compare(run.network().to(device), missing))
 
-def _of_run(one: Run, photos: list[Path], device: torch.device | str) -> pd.DataFrame:
-    file = one.folder / FILE
-    known = [pd.read_csv(file, dtype={"image": str})] if file.exists() else []
-    have = {name for rows in known for name in rows.image}
-    if missing := [photo for photo in photos if photo.name not in have]:
-        known.append(compare(one.network().to(device), missing))
-        write_csv(pd.concat(known), file)
-    rows = pd.concat(known)
-    return rows[rows.image.isin([photo.name for photo in photos])]
+    return of_runs(runs, rows_of, folder / FILE)
 
 
 def panel(network: nn.Module, photos: list[Path]) -> list[tuple[str, list]]:

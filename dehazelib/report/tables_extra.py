@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from dehazelib.evaluation.protocols import POOLED, PROTOCOLS, pooled
+from dehazelib.evaluation.real_haze import STATISTICS
 from dehazelib.experiments.plan import HAZY_ALL, LONG, LONGEST, ONWARD, PRIOR_ALL, SEARCH
 from dehazelib.haze import sots_beta
 from dehazelib.report.columns import AMOUNT, COMPARED, DIFFERENCE, PSNR, SSIM_DIFFERENCE, VALIDATION, frame
@@ -30,33 +32,6 @@ FURTHER = {  # label -> model, of what the paper's Table 5 does not have
 NOT_RUN = {"status": "not run"}
 LIMITS = ["mean", "mean_low", "mean_high"]
 OURS = {"psnr": "psnr_rgb", "ssim": "ssim_gauss11_rgb"}  # the protocol of every other table
-POOLED = "psnr_rgb_pooled"  # derived here: a protocol of a set, not of an image
-PROTOCOLS = {  # name -> what it is, and who evaluates so
-    "psnr_rgb": "float, clamped, mean over images: ours, the authors, FFA-Net, DehazeFormer",
-    "psnr_rgb_8bit": "output rounded to 8 bits, as a saved PNG: GCANet",
-    POOLED: "from the mean squared error over the whole set",
-    "psnr_y": "luma of BT.601, 16 to 235 of 255: usual in super-resolution",
-    "psnr_rgb_offset": "no protocol, but where the error lies: the image's mean colour made right",
-    "psnr_rgb_details": "likewise: the mean colour of every 20 x 20 block made right, so that only details count",
-    "psnr_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
-    "ssim_gauss11_rgb": "11 x 11 Gaussian, zero padded: ours, the authors, FFA-Net",
-    "ssim_gauss11_rgb_valid": "the same without padding: ssim_index.m, pytorch_msssim",
-    "ssim_gauss11_rgb_averaged": "without padding, images averaged 2 x 2 (at 460 x 620): DehazeFormer, gUNet",
-    "ssim_gauss11_y": "without padding, on luma",
-    "ssim_gauss11_rgb_resized": "a mistake, emulated: 640 x 480 ground truth resized instead of cropped",
-    "ssim_uniform7_rgb": "7 x 7 uniform window, no padding: GridDehazeNet, scikit-image's default",
-    "ssim_uniform7_rgb_range2": "the same with dynamic range 2, which older scikit-image took floats to have",
-}
-STATISTICS = {  # of a photograph without ground truth: name -> (where it goes when haze goes, what it is)
-    "dark_channel": ("lower", "mean dark channel, 15 x 15"),
-    "rms_contrast": ("higher", "standard deviation of luminance"),
-    "gradient": ("higher", "mean gradient magnitude of luminance"),
-    "visible_edges": ("higher", "share of pixels with a gradient above 5 % of the range"),
-    "colourfulness": ("higher", "Hasler and Suesstrunk's M, 0 to 255 scale"),
-    "saturation": ("higher", "mean saturation of HSV"),
-    "entropy": ("higher", "entropy of luminance, bits"),
-    "clipped": ("lower", "share of pixels with a colour at 0 or 255"),
-}
 
 
 # ------------------------------------------------------------------------------------------------ with and without
@@ -130,9 +105,9 @@ def protocols(rows: Rows) -> pd.DataFrame:
         means = of_label.pivot_table("value", "seed", "protocol")
         if "psnr_rgb" in means:
             per_seed = of_label[of_label.protocol == "psnr_rgb"].groupby("seed").value
-            means[POOLED] = per_seed.apply(lambda psnr: -10 * np.log10((10 ** (-psnr / 10)).mean()))
-        for name, what in PROTOCOLS.items():
-            line = {"label": label, "protocol": name, "what": what} | NOT_RUN
+            means[POOLED] = per_seed.apply(pooled)
+        for name, protocol in PROTOCOLS.items():
+            line = {"label": label, "protocol": name, "what": protocol.what} | NOT_RUN
             if name in means:
                 line |= dict(zip(LIMITS, mean_interval(means[name]))) | _amount(of_label)
                 line["difference_to_ours"] = line["mean"] - means[OURS[name[:4]]].mean()
@@ -211,13 +186,14 @@ def real_hazy(rows: Rows) -> pd.DataFrame:
     lines = []
     for label in rows.real_hazy.label.unique() if len(rows.real_hazy) else ["student"]:
         of_label = rows.real_hazy[rows.real_hazy.label == label]
-        for name, (direction, what) in STATISTICS.items():
-            line = {"label": label, "statistic": name, "what": what, "less_haze": direction} | NOT_RUN
+        for name, statistic in STATISTICS.items():
+            line = {"label": label, "statistic": name, "what": statistic.what} | NOT_RUN
+            line["less_haze"] = statistic.less_haze
             values = of_label[of_label.statistic == name]
             if len(values):
                 photos = values.groupby("image")[["before", "after"]].mean()
                 change = photos.after - photos.before
-                agree = change < 0 if direction == "lower" else change > 0
+                agree = change < 0 if statistic.less_haze == "lower" else change > 0
                 line |= photos.median().to_dict() | _amount(values)
                 line |= {"change": change.median(), "agree": agree.sum()}
             lines.append(line)
