@@ -1,43 +1,52 @@
-"""Figures of what happens during training, from curves.csv: learning curves, the affinity term's share."""
+"""Figures of training, from curves.csv and runs.csv: learning curves, the affinity term, PSNR against budget."""
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
+from scipy import stats
 
 from dehazelib.figures.style import (
+    AXES,
     GREY,
-    NAMES,
+    INK,
+    OURS,
+    curve_style,
+    define,
+    drawable,
     legend,
     looks,
     name_line,
     name_of,
     one_test_set,
-    require,
-    seeds,
     subplots,
 )
 
-TASKS = {"native": "restoring 460x620 (Tables 1 and 3)", "upsampled": "reaching 920x1240 (Tables 2 and 4)"}
 PSNR = "validation_psnr_rgb"
-MANY = 30  # validations that leave no room for markers
+TASKS = {"native": "restoring 460×620 (Tables 1 and 3)", "upsampled": "reaching 920×1240 (Tables 2 and 4)"}
+BICUBIC = {"bicubic": "bicubic", "bicubic_x4": "bicubic ×4"}
+IMAGE = (460, 620)  # height and width of RESIDE's indoor images
 
 
 def learning_curves(curves: pd.DataFrame, y: str = PSNR, x: str = "images") -> Figure:
     """Returns one line per label, the mean over seeds, in a band from the lowest seed to the highest.
 
     curves: rows with label, seed and the columns named by `x` and `y`; rows without a `y` are left out. Where there is
-      a column phase (1, 2, ...), a thin vertical line marks where each later phase begins.
+      a column stage (1, 2, ...), as `stages` gives, a thin line marks where each later stage begins.
     """
-    curves = _rows(curves, x, y, "learning_curves")
-    fig, ax = subplots(1, 1, 4.4)
-    for label, look in looks(curves.label).items():
-        _line(ax, curves[curves.label == label], x, y, look)
-    ax.set(xlabel=NAMES.get(x, x), ylabel=NAMES.get(y, y))
-    if "phase" in curves:
-        _mark_phases(ax, curves, x)
-    legend(fig, ax.get_legend_handles_labels()[0], _what(curves))
+    curves = drawable(curves, x, y)
+    fig, ax = subplots(1, 1, 4.2)
+    _lines(ax, curves, x, y)
+    ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
+    if x == "pixels":
+        ax.xaxis.set_major_formatter(EngFormatter())
+    if "stage" in curves:
+        _mark_stages(ax, curves, x)
+    legend(fig, [Line2D([], [], **look) for look in looks(curves.label).values()],
+           define(curves.label) + _band(curves))
     return fig
 
 
@@ -46,15 +55,13 @@ def compared_curves(curves: pd.DataFrame, reference: str = "student", y: str = P
 
     curves: as for learning_curves, with rows of the label `reference`; without them each label stands alone.
     """
-    curves = _rows(curves, "images", y, "compared_curves")
+    curves = drawable(curves, "images", y)
     others = [label for label in looks(curves.label) if label != reference]
-    fig, panels = _panels(others or [reference], y)
+    fig, panels = _panels(others or [reference], AXES.get(y, y))
     for label, ax in panels.items():
-        for one, look in looks(curves.label[curves.label.isin([reference, label])]).items():
-            wide = {"lw": 3, "ms": 7} if one == reference else {}  # it shows under a line that hides it
-            _line(ax, curves[curves.label == one], "images", y, look | wide)
-    handles = [line for line in next(iter(panels.values())).lines if line.get_label() == name_of(reference)]
-    legend(fig, handles, "coloured: what the panel is titled; " * bool(handles and others) + _what(curves))
+        _lines(ax, curves[curves.label.isin([label, reference])], "images", y)
+    named = looks(curves.label).get(reference)
+    legend(fig, [Line2D([], [], **named)] if named else [], define(curves.label) + _band(curves))
     return fig
 
 
@@ -65,101 +72,190 @@ def gradient_share(curves: pd.DataFrame, target: float | None = None) -> Figure:
     curves: rows with label, seed, images, affinity_share; empty and zero shares have no place on it.
     target: the share that adaptive runs hold, drawn as a dotted line; None draws none.
     """
-    require(curves, ["label", "seed", "images", "affinity_share"], "gradient_share")
-    curves = _rows(curves[curves["affinity_share"] > 0], "images", "affinity_share", "gradient_share")
-    fig, panels = _panels(list(looks(curves.label)), "affinity_share")
+    curves = drawable(curves[curves.affinity_share > 0], "affinity_share")
+    fig, panels = _panels(list(looks(curves.label)), "share of the gradient")
     for label, ax in panels.items():
-        _line(ax, curves[curves.label == label], "images", "affinity_share", looks([label])[label], middle="median")
+        _lines(ax, curves[curves.label == label], "images", "affinity_share", estimator="median")
         ax.set_yscale("log")
         if target is not None:
             ax.axhline(target, color=GREY, ls=":", lw=1.6, zorder=1)
-    dots = Line2D([], [], color=GREY, ls=":", lw=1.6, label=f"adaptive target {target or 0:g}")
-    legend(fig, [] if target is None else [dots], _what(curves, "median"))
+    dots = Line2D([], [], color=GREY, ls=":", lw=1.6, label=f"target of the adaptive weight: {target}")
+    legend(fig, [] if target is None else [dots],
+           f"{define(curves.label)}share of the affinity term in the gradient norms; {_band(curves, 'median')}")
     return fig
 
 
-def teacher_curves(curves: pd.DataFrame, scores: pd.DataFrame | None = None) -> Figure:
-    """Returns the learning curves of the super-resolution networks, a panel per task.
+def teacher_curves(curves: pd.DataFrame, scores: pd.DataFrame, controls: pd.DataFrame | None = None) -> Figure:
+    """Returns the learning curves of the super-resolution networks on the validation scenes and, in a narrow panel
+    beside each, what the finished networks and bicubic interpolation score on the test scenes.
 
     curves: as for learning_curves, labels <network>-<task>, task native or upsampled.
-    scores: rows of one test set with label, seed, psnr_rgb: the finished networks' means become hollow points at the
-      right, bicubic resizing a line; these are of the test scenes, the curves of the validation scenes.
+    scores: rows of one test set: label, seed, psnr_rgb; the controls are labelled bicubic-<task>, bicubic_x4-<task>.
+    controls: the same controls on the validation scenes, label and psnr_rgb; lines beside the curves.
     """
-    curves = _rows(curves, "images", PSNR, "teacher_curves")
+    one_test_set(scores)
+    curves = drawable(curves, "images", PSNR)
     curves[["network", "task"]] = curves.label.str.rsplit("-", n=1, expand=True)
     tasks = [task for task in TASKS if task in set(curves.task)]
-    fig, axes = subplots(1, len(tasks), 5, squeeze=False)
-    styles = looks(curves.network)
-    for ax, task in zip(axes[0], tasks):
-        of_task = curves[curves.task == task]
-        for network, rows in of_task.groupby("network", sort=False):
-            _line(ax, rows, "images", PSNR, styles[network])
-        if scores is not None:
-            _mark_test_scores(ax, scores, task, styles, 1.05 * of_task.images.max())
-        ax.set(title=TASKS[task], xlabel=NAMES["images"], ylabel=NAMES[PSNR] if ax is axes[0, 0] else "")
-        ax.margins(y=0.08)
-    handles = [Line2D([], [], ms=5, lw=1.8, **look) for look in styles.values()]
-    if scores is not None:
-        handles.append(Line2D([], [], marker="o", mfc="white", mec=GREY, ls="", label="finished, on the test scenes"))
-        handles.append(Line2D([], [], color=GREY, ls="--", lw=1.2, label="bicubic, on the test scenes"))
-    legend(fig, handles, _what(curves), columns=4)
+    networks = looks(curves.network)
+    fig, axes = subplots(1, 2 * len(tasks), 4.8, squeeze=False, width_ratios=[3.4, 1] * len(tasks))
+    for task, ax, beside in zip(tasks, axes[0, ::2], axes[0, 1::2]):
+        rows = curves[curves.task == task]
+        _lines(ax, rows.assign(label=rows.network), "images", PSNR, labels=list(networks))
+        ax.set(title=f"{TASKS[task]}\nvalidation scenes", xlabel=AXES["images"], ylabel=AXES["psnr_rgb"])
+        _mark_scores(beside, scores, task, networks)
+        beside.sharey(ax)
+        beside.set(title="test\nscenes", xticks=[], xlim=(-1, 1))
+        beside.tick_params(labelleft=False)
+        if controls is not None:
+            _mark_bicubic(ax, controls, task)
+    handles = [Line2D([], [], ms=5, lw=1.8, **look) for look in networks.values()]
+    handles.append(Line2D([], [], color=GREY, ls="--", lw=1.2, label="bicubic interpolation"))
+    legend(fig, handles, f"{_band(curves)}; beside: means of the finished networks", columns=5)
     return fig
 
 
-def _rows(curves: pd.DataFrame, x: str, y: str, what: str) -> pd.DataFrame:
-    require(curves, ["label", "seed", x, y], what)
-    curves = curves.dropna(subset=[y])
-    require(curves, [y], what)
-    return curves
+def stages(curves: pd.DataFrame, runs: pd.DataFrame, last: str) -> pd.DataFrame:
+    """Returns the learning curve of a run trained in stages, each started from the one before: the rows of curves.csv
+    of all of them, with images, steps and minutes counted on, label `last`, and two more columns: stage, from 1, and
+    pixels, the training pixels so far (images at their reduced size). No rows if there is no such run.
+
+    curves, runs: of a study. last: label of the last stage, such as "longest-student".
+    """
+    runs = runs.drop_duplicates("run").set_index("run")
+    chain = list(runs.index[runs.label == last][:1])
+    while chain and runs.start[chain[0]] in runs.index:
+        chain.insert(0, runs.start[chain[0]])
+    parts, before = [], {"images": 0, "step": 0, "minutes": 0.0, "pixels": 0.0}
+    for stage, run in enumerate(chain, 1):
+        part = curves[curves.run == run].sort_values("step")
+        part = part.assign(pixels=part.images * pixels_per_image(runs.loc[run]), label=last, stage=stage)
+        part = part.assign(**{name: part[name] + so_far for name, so_far in before.items()})
+        before = {name: part[name].max() for name in before}
+        parts.append(part)
+    return pd.concat(parts) if parts else curves.iloc[:0].assign(pixels=0.0, stage=0)
 
 
-def _what(curves: pd.DataFrame, middle: str = "mean") -> str:
-    count = seeds(curves)
-    band = f"line: {middle} of {count}; band: from the lowest seed to the highest"
-    return count if count == "one seed each" else band
+def pixels_per_image(run: pd.Series) -> float:
+    """Returns how many pixels of one image a run trains on. run: crop and reduce (downsampling factor) of runs.csv."""
+    if run.crop:
+        return run.crop**2
+    return IMAGE[0] * IMAGE[1] / run["reduce"] ** 2
 
 
-def _line(ax: Axes, rows: pd.DataFrame, x: str, y: str, look: dict, middle: str = "mean") -> None:
-    values = rows.groupby(x)[y].agg([middle, "min", "max"])
-    ax.plot(values.index, values[middle], **{"ms": 5, "lw": 1.8} | look, markevery=1 if len(values) <= MANY else [])
-    if rows.seed.nunique() > 1:
-        ax.fill_between(values.index, values["min"], values["max"], color=look["color"], alpha=0.2, lw=0)
+def scaling(curve: pd.DataFrame, printed: dict[str, float], printed_pixels: float, y: str = "test_psnr_rgb") -> Figure:
+    """Returns PSNR against training pixels, log scale: a run's validations, a line fitted to the ends of its stages,
+    where the learning rate has decayed, and that line's 95 % prediction interval up to the budget of the paper.
+
+    curve: rows with stage, pixels and `y` (dB), as `stages` gives; at least three stages.
+    printed: name -> PSNR that the paper prints. printed_pixels: the pixels its networks were trained on.
+    Raises ValueError with fewer stages: a line through two points has no interval.
+    """
+    curve = drawable(curve, "pixels", y).sort_values("pixels")
+    ends = curve.groupby("stage").tail(1)
+    if len(ends) < 3:
+        raise ValueError(f"scaling fits a line through the ends of at least three stages, not of {len(ends)}.")
+    fig, ax = subplots(1, 1, 4.8)
+    reach = np.geomspace(ends.pixels.min(), 1.6 * printed_pixels, 200)
+    middle, low, high = log_fit(ends.pixels, ends[y], reach)
+    inside = reach <= ends.pixels.max()
+    ax.fill_between(reach, low, high, color="C0", alpha=0.13, lw=0, label="its 95 % prediction interval")
+    ax.plot(reach[inside], middle[inside], color="C0", lw=2, label="log-linear fit to the ends of the stages")
+    ax.plot(reach[~inside], middle[~inside], color="C0", lw=1.6, ls=(0, (4, 3)), label="extrapolation, not measured")
+    ax.plot(curve.pixels, curve[y], ".", color="#9aa0a8", ms=6, label="during a stage")
+    ax.plot(ends.pixels, ends[y], "o", color=INK, ms=7, label="end of a stage: student alone, measured")
+    for name, value in printed.items():
+        ax.plot(printed_pixels, value, "D", color=OURS, mfc="white", mew=1.8, ms=8)
+        ax.annotate(f"{name}:\n{value:.2f} dB", (printed_pixels, value), (12, 0), va="center", size=9, color=OURS,
+                    textcoords="offset points")
+    at = [float(values[0]) for values in log_fit(ends.pixels, ends[y], np.array([printed_pixels]))]
+    ax.set(xscale="log", xlabel=AXES["pixels"], ylabel=AXES.get(y, y))
+    times = printed_pixels / ends.pixels.max()
+    ax.set_title(f"extrapolated {times:,.0f}-fold to the paper's {printed_pixels / 1e9:,.0f} gigapixels: "
+                 f"{at[0]:.1f} dB [{at[1]:.1f}, {at[2]:.1f}]")
+    ax.set_xlim(right=12 * printed_pixels)  # room for names
+    ax.axvspan(ends.pixels.max(), ax.get_xlim()[1], color="#f3f4f6", zorder=0)
+    marks = Line2D([], [], ls="", marker="D", color=OURS, mfc="white", mew=1.8, ms=8, label="printed in the paper")
+    legend(fig, [*ax.get_legend_handles_labels()[0], marks])
+    return fig
 
 
-def _panels(labels: list[str], y: str) -> tuple[Figure, dict[str, Axes]]:
-    """One panel per label, at most three in a row, on the same axes."""
-    columns = min(3, len(labels))
+def log_fit(x: pd.Series, y: pd.Series, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the line y = a + b log2(x) at given places with its 95 % prediction limits (Student's t).
+
+    >>> log_fit(pd.Series([1, 2, 4]), pd.Series([10, 11, 12]), np.array([8.0]))[0].round(6)
+    array([13.])
+    """
+    x, new = np.log2(x.to_numpy(float)), np.log2(at)
+    line = stats.linregress(x, y.to_numpy(float))
+    middle = line.intercept + line.slope * new
+    residual = np.sqrt(((y - line.intercept - line.slope * x) ** 2).sum() / (len(x) - 2))
+    spread = np.sqrt(1 + 1 / len(x) + (new - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
+    half = stats.t.ppf(0.975, len(x) - 2) * residual * spread
+    return middle, middle - half, middle + half
+
+
+def _lines(ax: Axes, rows: pd.DataFrame, x: str, y: str, estimator: str = "mean", labels: list[str] | None = None):
+    """Draws a line per label in a band from the lowest seed to the highest, in the colours of all `labels`."""
+    present = [label for label in looks(labels or rows.label) if label in set(rows.label)]
+    chosen = curve_style(labels or rows.label) | {"hue_order": present, "style_order": present}
+    xlabel, ylabel = ax.get_xlabel(), ax.get_ylabel()
+    sns.lineplot(rows, x=x, y=y, estimator=estimator, errorbar=("pi", 100), **chosen, ax=ax, legend=False, ms=5, lw=1.8,
+                 err_kws={"alpha": 0.15, "lw": 0}, markeredgewidth=0.5)
+    ax.set(xlabel=xlabel, ylabel=ylabel)  # seaborn writes the columns' names
+
+
+def _band(curves: pd.DataFrame, middle: str = "mean") -> str:
+    """Returns what lines and bands show."""
+    counts = curves.groupby("label").seed.nunique()
+    if counts.max() == 1:
+        return "one seed each"
+    seeds = f"{counts.max()} seeds" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()} seeds"
+    return f"line: {middle} of {seeds}; band: from the lowest seed to the highest"
+
+
+def _panels(labels: list[str], ylabel: str) -> tuple[Figure, dict[str, Axes]]:
+    """Returns a figure with one panel per label, at most four in a row, on the same axes."""
+    columns = min(4, len(labels))
     rows = -(-len(labels) // columns)
-    fig, axes = subplots(rows, columns, 1 + 2.3 * rows, squeeze=False, sharex=True, sharey=True)
-    for ax, label in zip(axes.flat, labels):
-        ax.set_title(name_of(label), size=10)
+    fig, axes = subplots(rows, columns, 1.1 + 2.2 * rows, squeeze=False, sharex=True, sharey=True)
+    panels = dict(zip(labels, axes.flat))
     for ax in axes.flat[len(labels):]:
         ax.remove()
+    for label, ax in panels.items():
+        ax.set_title(name_of(label).removeprefix("module with ").replace(", ", "\n"), size=9)
+    for ax in list(panels.values())[-columns:]:  # the lowest of each column
+        ax.set_xlabel(AXES["images"])
+        ax.tick_params(labelbottom=True)
     for ax in axes[:, 0]:
-        ax.set_ylabel(NAMES.get(y, y))
-    for column in range(columns):
-        lowest = axes[(len(labels) - 1 - column) // columns, column]
-        lowest.set_xlabel(NAMES["images"])
-        lowest.tick_params(labelbottom=True)
-    return fig, dict(zip(labels, axes.flat))
+        ax.set_ylabel(ylabel)
+    return fig, panels
 
 
-def _mark_phases(ax: Axes, curves: pd.DataFrame, x: str) -> None:
-    ends = curves.groupby(["phase", "label"])[x].max().groupby("phase").max()  # where a phase ends, the next begins
-    for at, phase in zip(ends, ends.index[1:]):
-        ax.axvline(at, color=GREY, lw=0.8, zorder=1)
-        ax.annotate(f"phase {phase:.0f}", (at, 1), (0, 14 if phase % 2 else 3), xycoords=("data", "axes fraction"),
-                    textcoords="offset points", size=9, ha="center")
+def _mark_stages(ax: Axes, curves: pd.DataFrame, x: str) -> None:
+    """Draws a thin line where each later stage begins, with its number above."""
+    ends = curves.groupby("stage")[x].max()
+    for end, stage in zip(ends, ends.index[1:]):
+        ax.axvline(end, color=GREY, lw=0.7, zorder=1)
+        ax.annotate(f"{stage:.0f}", (end, 1), (2, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
+                    size=8, color=GREY)
+    ax.annotate("stage", (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", size=8, color=GREY)
 
 
-def _mark_test_scores(ax: Axes, scores: pd.DataFrame, task: str, styles: dict[str, dict], at: float) -> None:
-    one_test_set(scores, "teacher_curves")
+def _mark_scores(ax: Axes, scores: pd.DataFrame, task: str, networks: dict[str, dict]) -> None:
+    """Draws the finished networks' mean test scores, spread a little sideways, and the bicubic lines."""
     means = scores.groupby("label").psnr_rgb.mean()  # every seed has the same images
-    for network, look in styles.items():
+    for i, (network, look) in enumerate(networks.items()):
         value = means.get(f"{network}-{task}", np.nan)
         if np.isfinite(value):
-            ax.plot(at, value, marker=look["marker"], mec=look["color"], mfc="white", mew=1.4, ms=6, ls="")
-    for name, control in (("Bicubic", "bicubic"), ("Bicubic 4x", "bicubic_x4")):
+            ax.plot(0.6 * (-1 + 2 * i / max(1, len(networks) - 1)), value, ms=6, **look | {"ls": ""})
+    _mark_bicubic(ax, means.rename("psnr_rgb").reset_index(), task)
+
+
+def _mark_bicubic(ax: Axes, controls: pd.DataFrame, task: str) -> None:
+    """Draws the scores of bicubic interpolation as named lines."""
+    means = controls.groupby("label").psnr_rgb.mean()
+    for control, name in BICUBIC.items():
         value = means.get(f"{control}-{task}", np.nan)
         if np.isfinite(value):
             ax.axhline(value, color=GREY, ls="--", lw=1.2, zorder=1)

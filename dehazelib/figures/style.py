@@ -1,7 +1,9 @@
-"""What the figures share: theme, names and looks of their rows, legends, names beside points."""
+"""What the figures share: theme, names and colours of the runs, labels of points, saving."""
 
-import functools
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,152 +13,207 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+from scipy import stats
 
-from dehazelib.report.rows import published
-from dehazelib.report.tables_extra import FURTHER
+from dehazelib.networks import CATALOGUE
 
 WIDTH = 9.5  # inches, what a notebook shows without shrinking
-GREY = "#555555"  # of reference lines
-NAMES = {  # of columns, on axes
-    "gflops": "GFLOPs at 460x620 (2 x multiply-adds)",
+INK, GREY, PALE = "#2b2f36", "#6b7280", "#e6e8ec"
+OURS, OTHERS = "C1", "C0"  # colours of the paper's own networks and of all others
+AXES = {  # column -> name of its axis
+    "gflops": "GFLOPs at 460×620 (2 × multiply-adds)",
     "images": "training images seen",
-    "step": "training steps",
-    "validation_psnr_rgb": "validation PSNR (dB)",
-    "test_psnr_rgb": "test PSNR (dB)",
+    "parameters": "parameters",
+    "pixels": "training pixels",
     "psnr_rgb": "PSNR (dB)",
-    "loss": "training loss",
-    "affinity_share": "affinity term's share\nof the gradient norms",
+    "step": "training steps",
+    "test_psnr_rgb": "test PSNR (dB)",
+    "validation_psnr_rgb": "validation PSNR (dB)",
 }
-OURS = {  # label -> name in figures, colour, marker, line
-    "student": ("student alone", "#333333", "o", "-"),
+DEFINITIONS = "as released: as in the authors' code; as described: as in the paper's text"
+RUNS = {  # label -> name, colour, marker, line
+    "student": ("student alone", INK, "o", "-"),
     "framework-as_released": ("module as released", "C0", "s", "-"),
     "framework-as_described": ("module as described", "C3", "D", "-"),
     "framework-as_released-adaptive": ("module as released, adaptive weight", "C9", "s", "--"),
     "framework-as_described-adaptive": ("module as described, adaptive weight", "C1", "D", "--"),
-    "framework-bilinear_teacher": ("module, bilinear teacher, adaptive", "C2", "^", "-."),
-    "framework-untrained_teacher": ("module, untrained teacher, adaptive", "C4", "v", "-."),
-    "framework-black_teacher": ("module, black teacher, adaptive", "C7", "*", ":"),
-    "longest-student": ("longest run, student alone", "#333333", "P", "-"),
-    "longest-framework": ("longest run, module as released", "C0", "X", "--"),
-    "onward-student": ("longest run, student gone on alone", "#888888", "d", "-"),
+    "framework-bilinear_teacher": ("module with bilinear teacher, adaptive weight", "C2", "^", "-."),
+    "framework-untrained_teacher": ("module with randomly initialised teacher, adaptive weight", "C4", "v", "-."),
+    "framework-black_teacher": ("module with zero teacher, adaptive weight", "C7", "X", ":"),
+    "longest-student": ("long schedule, student alone", INK, "P", "-"),
+    "longest-framework": ("long schedule, module as released", "C0", "X", "--"),
+    "onward-student": ("long schedule, student continued", "C7", "d", "-"),
     "dark_channel_prior": ("dark channel prior", "C5", "P", ":"),
-    "hazy": ("hazy input", "#777777", ".", "--"),
-    "hazy-all_pairs": ("hazy input", "#777777", ".", "--"),
+    "hazy": ("hazy input", GREY, ".", "--"),
+    "hazy-all_pairs": ("hazy input", GREY, ".", "--"),
 }
-CHANGES = {"lr": "LR teacher", "w0.50": "weight 0.50", "w0.75": "weight 0.75", "l1": "L1", "kl": "KL",
-           "affinity": "with module"}  # end of a label -> what it adds to the name
+CHANGES = {  # end of a label -> what it adds to the name
+    "lr": "low-resolution teacher",
+    "w0.50": "weight 0.50",
+    "w0.75": "weight 0.75",
+    "l1": "L1 distance",
+    "kl": "KL divergence",
+    "affinity": "with the affinity module",
+}
 COLOURS, MARKERS, LINES = ("C0", "C3", "C2", "C4", "C1", "C9", "C5", "C7"), "osD^vPX*", ("-", "--", "-.", ":")
+DASHES = {"-": "", "--": (4, 1.5), "-.": (4, 1.2, 1, 1.2), ":": (1, 1)}  # for seaborn, in line widths
 
 
-def style() -> None:
+def theme() -> None:
     """Sets the study's theme: white, light grid, a palette that colour-blind readers can tell apart."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font="DejaVu Sans", rc={
-        "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "xtick.labelsize": 9,
-        "ytick.labelsize": 9, "legend.fontsize": 9, "grid.color": "#e6e8ec", "axes.edgecolor": "#9aa0a8",
+        "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
+        "legend.fontsize": 9, "grid.color": PALE, "grid.linewidth": 0.8, "axes.edgecolor": "#9aa0a8",
+        "axes.linewidth": 0.9, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
     })
 
 
 def subplots(rows: int, columns: int, height: float, **options):
     """Returns figure and axes in the study's theme. height: of the figure, in inches."""
-    style()
+    theme()
     return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)
 
 
-def require(table: pd.DataFrame, columns: list[str], what: str) -> None:
-    """Raises ValueError, for the figure called `what`, naming the columns that a table lacks, or if it has no row."""
-    if missing := [column for column in columns if column not in table]:
-        raise ValueError(f"{what} needs the column {', '.join(map(repr, missing))}; "
-                         f"the table has: {', '.join(map(str, table.columns)) or 'none'}.")
-    if table.empty:
-        raise ValueError(f"{what}: the table has no rows to draw.")
+def save(fig: Figure, path: Path) -> Path:
+    """Returns the path of the PNG written: 150 dpi, the same bytes each time. Closes the figure.
+
+    path: must end in .png; its folder is made. The file appears by atomic rename.
+    """
+    path = Path(path)
+    if path.suffix != ".png":
+        raise ValueError(f"Figures are saved as PNG, not {path.name!r}: give a name ending in .png.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".writing")
+    fig.savefig(scratch, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    os.replace(scratch, path)
+    plt.close(fig)
+    return path
 
 
-def one_test_set(table: pd.DataFrame, what: str) -> None:
-    """Raises ValueError if the rows are of several test sets."""
-    if "test_set" in table and table["test_set"].nunique() > 1:
-        names = ", ".join(table["test_set"].unique())
-        raise ValueError(f"{what} draws one test set, not {names}: select one.")
+def drawable(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Returns the rows with a finite number in all these columns, as floats. Raises ValueError if there are none."""
+    table = table.astype(dict.fromkeys(columns, float))
+    rows = table[np.isfinite(table[list(columns)]).all(axis=1)]
+    if rows.empty:
+        raise ValueError(f"Nothing to draw: none of {len(table)} rows has a number in {' and '.join(columns)}.")
+    return rows
+
+
+def one_test_set(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table. Raises ValueError if its rows are of several test sets."""
+    if "test_set" in table and table.test_set.nunique() > 1:
+        raise ValueError(f"A figure shows one test set, not {', '.join(table.test_set.unique())}: select one.")
+    return table
 
 
 def name_of(label: str) -> str:
-    """Returns what figures call a run: ours by what was done, other networks as the tables print them.
+    """Returns what figures call a run: ours by what was done, other networks as the catalogue titles them.
 
     >>> name_of("framework-as_released-w0.50"), name_of("mc_fsrcnn"), name_of("unheard_of")
     ('module as released, weight 0.50', 'MC-FSRCNN', 'unheard_of')
     """
+    if label in RUNS:
+        return RUNS[label][0]
     base, _, change = label.rpartition("-")
-    if label in OURS:
-        return OURS[label][0]
-    return f"{name_of(base)}, {CHANGES[change]}" if change in CHANGES else _printed().get(label, label)
-
-
-@functools.cache
-def _printed() -> dict[str, str]:
-    return FURTHER | {row.key: row.model for number in (5, 3, 1) for row in published(f"table{number}").itertuples()}
+    if change in CHANGES:
+        return f"{name_of(base)}, {CHANGES[change]}"
+    if label in CATALOGUE:
+        return CATALOGUE[label].title.partition(" (")[0]
+    return label
 
 
 def looks(labels: Iterable[str]) -> dict[str, dict]:
-    """Returns colour, marker, line and name of each label, for ax.plot, ours first; they look alike in every figure."""
+    """Returns label -> colour, marker, line and name, as ax.plot takes them; ours first, alike in every figure."""
     labels = list(dict.fromkeys(labels))
-    others = [label for label in labels if label not in OURS]
-    looks = {label: look for label, (_, *look) in OURS.items() if label in labels}
-    looks |= {label: (COLOURS[i % 8], MARKERS[i % 8], LINES[i % 4]) for i, label in enumerate(others)}
-    return {label: {"color": colour, "marker": marker, "ls": line, "label": name_of(label)}
-            for label, (colour, marker, line) in looks.items()}
+    found = {label: look for label, look in RUNS.items() if label in labels}
+    others = [label for label in labels if label not in RUNS]
+    for i, label in enumerate(others):
+        found[label] = (name_of(label), COLOURS[i % 8], MARKERS[i % 8], LINES[i % 4])
+    return {label: {"label": name, "color": colour, "marker": marker, "ls": line}
+            for label, (name, colour, marker, line) in found.items()}
 
 
-def seeds(rows: pd.DataFrame) -> str:
-    """Returns how many seeds the labels have: "5 seeds", "1 to 5 seeds" or "one seed each"."""
-    counts = rows.groupby("label").seed.nunique()
-    low, high = counts.min(), counts.max()
-    return "one seed each" if high == 1 else f"{high} seeds" if low == high else f"{low} to {high} seeds"
+def curve_style(labels: Iterable[str]) -> dict:
+    """Returns the same looks as sns.lineplot takes them, for rows whose column `label` gives colour and marker."""
+    chosen = looks(labels)
+    return {
+        "hue": "label", "style": "label", "hue_order": list(chosen), "style_order": list(chosen),
+        "palette": {label: look["color"] for label, look in chosen.items()},
+        "markers": {label: look["marker"] for label, look in chosen.items()},
+        "dashes": {label: DASHES[look["ls"]] for label, look in chosen.items()},
+    }
+
+
+def define(labels: Iterable[str]) -> str:
+    """Returns what "as released" and "as described" mean, for a legend's note, if the names of labels use them."""
+    names = " ".join(map(name_of, labels))
+    return f"{DEFINITIONS}\n" if "as released" in names or "as described" in names else ""
 
 
 def legend(fig: Figure, handles: list, note: str = "", columns: int = 3) -> None:
-    """Puts a legend under the axes; the note, which says for example what the bands are, stands over it."""
-    fig.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles) or 1), frameon=False,
-               title=note or None, title_fontsize=9)
+    """Puts a legend under the axes, below a note that says, for example, what the bands are."""
+    box = fig.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles) or 1), frameon=False,
+                     title=note or None, title_fontsize=9)
+    box.get_title().set_multialignment("center")
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95 % Student-t interval of the mean; NaN for fewer than two values."""
+    if len(values) < 2:
+        return np.nan, np.nan
+    return stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
 
 
 def whiskers(rows: pd.DataFrame, y: str, low: str, high: str) -> np.ndarray:
-    """Distances (2, n) from the values down and up to their limits; no limits (one seed) give no whisker."""
+    """Returns the distances (2, n) from the values down and up to their limits; no limit gives no whisker."""
     y, low, high = (rows[column].to_numpy(float) for column in (y, low, high))
     return np.nan_to_num(np.stack([y - low, high - y]))
 
 
 def name_line(ax: Axes, name: str, y: float) -> None:
     """Writes a name beside the right end of a horizontal line, outside the axes."""
-    ax.annotate(name, (1, y), (4, 0), size=8, va="center", xycoords=("axes fraction", "data"),
+    ax.annotate(name, (1, y), (4, 0), size=8, va="center", color=GREY, xycoords=("axes fraction", "data"),
                 textcoords="offset points")
 
 
-def name_points(fig: Figure, ax: Axes, names: pd.Series, xs: pd.Series, ys: pd.Series, reach: np.ndarray,
-                line: np.ndarray = np.empty((0, 2))) -> None:
-    """Writes each name at the first place beside its point that is free of points, whiskers and names, with a thin
-    line to the point if it stands apart. Call it last: what moves the axes later moves the names onto other things.
+def name_points(ax: Axes, names: Iterable[str], xs: Iterable[float], ys: Iterable[float], lines: Iterable = ()) -> None:
+    """Writes each name beside its point, where it covers nothing, with a thin line to it where it stands apart.
 
-    reach: of the points' whiskers, down and up (2, n), as `whiskers` returns. line: more points to keep free, (n, 2).
+    Call it when the axes are finished: what moves them later moves names onto other things. Names take the free place
+    nearest to their points, those that come first before others. lines: pairs (xs, ys) to keep clear, such as whiskers.
     """
-    fig.draw_without_rendering()
-    renderer, inside = fig.canvas.get_renderer(), ax.get_window_extent()
-    lows, highs = (ax.transData.transform(np.column_stack([xs, y])) for y in (ys - reach[0], ys + reach[1]))
-    taken = [(a[0] - 7, a[1] - 7, b[0] + 7, b[1] + 7) for a, b in zip(lows, highs)]  # left, bottom, right, top
-    taken += [(x, y, x, y) for x, y in ax.transData.transform(line)]
-    taken += [tuple(note.get_window_extent(renderer).extents) for note in ax.texts]
-    places = [(dx, dy, side) for rise in range(0, 100, 9)
-              for dy in (rise, -rise) for dx, side in ((8, "left"), (-8, "right"))]
-    for name, x, y in zip(names, xs, ys):
-        note = ax.annotate(name, (x, y), (0, 0), textcoords="offset points", va="center", size=9,
-                           path_effects=[withStroke(linewidth=3, foreground="white")])  # lines pass behind it
+    ax.figure.draw_without_rendering()
+    points = ax.transData.transform(np.column_stack([xs, ys]))  # pixels, as all boxes here
+    taken = [Bbox([point - 8, point + 8]) for point in points]
+    for line in lines:
+        corners = ax.transData.transform(np.column_stack(line))
+        taken += [Bbox([np.minimum(*ends) - 3, np.maximum(*ends) + 3]) for ends in pairwise(corners)]
+    taken += [text.get_window_extent() for text in ax.texts]
+    waiting = [ax.annotate(name, (x, y), (0, 0), textcoords="offset points", va="center", size=8.5,
+                           path_effects=[withStroke(linewidth=3, foreground="white")])  # grid lines pass behind it
+               for name, x, y in zip(names, xs, ys)]
+    for note in waiting:
         note.set_in_layout(False)
-        for dx, dy, side in places:
-            note.set(position=(dx, dy), ha=side)
-            box = note.get_window_extent(renderer)
-            free = all(box.x0 > b[2] or box.x1 < b[0] or box.y0 > b[3] or box.y1 < b[1] for b in taken)
-            if free and inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1:
-                break
-        taken.append((box.x0, box.y0, box.x1, box.y1))
-        if abs(dy) > 9:
-            near = box.x0 if dx > 0 else box.x1, box.y0 if dy > 0 else box.y1
-            ends = np.vstack([(x, y), ax.transData.inverted().transform(near)])
-            ax.add_artist(Line2D(*ends.T, color="#9aa0a8", lw=0.8, zorder=1))
+    for rise in range(0, 110, 9):
+        waiting = [note for note in waiting if not _place(note, rise, taken)]
+
+
+def _place(note: Annotation, rise: int, taken: list[Bbox]) -> bool:
+    """Moves a note to a free place beside its point and so far above or below it; returns whether there was one."""
+    ax = note.axes
+    for dx, dy, side in ((9, rise, "left"), (-9, rise, "right"), (9, -rise, "left"), (-9, -rise, "right")):
+        note.set(position=(dx, dy), ha=side)
+        box = note.get_window_extent()
+        inside = np.all([ax.bbox.min <= box.min, box.max <= ax.bbox.max])
+        if inside and not any(box.overlaps(other) for other in taken):
+            break
+    else:
+        return False
+    taken.append(box)
+    if rise > 9:
+        corner = box.x0 if dx > 0 else box.x1, box.y0 if dy > 0 else box.y1
+        line = np.vstack([note.xy, ax.transData.inverted().transform(corner)])
+        ax.add_line(Line2D(*line.T, color="#9aa0a8", lw=0.8, zorder=1))
+    return True
