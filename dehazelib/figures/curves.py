@@ -156,7 +156,7 @@ def scaling(curve: pd.DataFrame, printed: dict[str, float], printed_pixels: floa
     if len(ends) < 3:
         raise ValueError(f"scaling fits a line through the ends of at least three stages, not of {len(ends)}.")
     fig, ax = subplots(1, 1, 4.8)
-    reach = np.geomspace(ends.pixels.min(), 1.6 * printed_pixels, 200)
+    reach = np.geomspace(ends.pixels.min(), printed_pixels, 200)
     middle, low, high = log_fit(ends.pixels, ends[y], reach)
     inside = reach <= ends.pixels.max()
     ax.fill_between(reach, low, high, color="C0", alpha=0.13, lw=0, label="its 95 % prediction interval")
@@ -173,7 +173,7 @@ def scaling(curve: pd.DataFrame, printed: dict[str, float], printed_pixels: floa
     times = printed_pixels / ends.pixels.max()
     ax.set_title(f"extrapolated {times:,.0f}-fold to the paper's {printed_pixels / 1e9:,.0f} gigapixels: "
                  f"{at[0]:.1f} dB [{at[1]:.1f}, {at[2]:.1f}]")
-    ax.set_xlim(right=12 * printed_pixels)  # room for names
+    ax.set_xlim(right=10 * printed_pixels)  # room for names
     ax.axvspan(ends.pixels.max(), ax.get_xlim()[1], color="#f3f4f6", zorder=0)
     marks = Line2D([], [], ls="", marker="D", color=OURS, mfc="white", mew=1.8, ms=8, label="printed in the paper")
     legend(fig, [*ax.get_legend_handles_labels()[0], marks])

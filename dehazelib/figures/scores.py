@@ -232,7 +232,7 @@ def _mark_printed(ax: Axes, printed: float) -> None:
     """Draws the printed gain, or says where it lies if that is far beyond the axis."""
     low, high = ax.get_xlim()
     text = f"the paper's {printed:+.2f} dB"
-    if printed > high + 0.5 * (high - low):
+    if printed - high > high - low:
         ax.set_title(f"{text} is off the scale →", loc="right", color=OURS, weight="bold")
         return
     ax.axvline(printed, color=OURS, ls="--", lw=1.8)
