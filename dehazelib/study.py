@@ -132,7 +132,7 @@ class Study:
         """Returns a matplotlib figure as an image to show, after saving it as figures/<name>.png."""
         from IPython.display import Image
 
-        from dehazelib.figures.scores import save
+        from dehazelib.figures import save
 
         return Image(save(figure, self.folder / "figures" / f"{name}.png"))
 

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from dehazelib import paths
-from dehazelib.experiments.plan import LONG, LONGEST, ONWARD
+from dehazelib.experiments.plan import LONGEST, ONWARD
 from dehazelib.experiments.spec import SUBSTITUTES
 from dehazelib.report.interval import UNKNOWN, Interval
 from dehazelib.report.statistics import mean_interval, paired_interval
@@ -177,22 +177,6 @@ class Rows:
                              f"{twice.seed.iloc[0]}; keep one run per label and seed.")
         if set(MAIN_TEST_SETS) <= set(self.test_sets):
             raise ValueError(f"{file} mixes {' and '.join(MAIN_TEST_SETS)}: give each its own study folder.")
-
-
-def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
-    """Returns the learning curves of the longest runs: rows of curves.csv, images, steps and minutes counted on through
-    the phases of each, which the column `phase` numbers from 1. The one that goes on from another counts on, too."""
-    parts, ends = [curves.iloc[:0]], {}
-    start = {"images": 0, "step": 0, "minutes": 0.0, "phase": 0}
-    for kind in LONG:
-        before = ends.get(LONGEST[0], start) if kind == ONWARD else start
-        labels = curves.label[curves.label.str.startswith(kind)].unique()
-        for label in sorted(labels, key=lambda label: (label == kind, label)):  # longest-student comes after its phases
-            part = curves[curves.label == label].assign(phase=1)
-            part = part.assign(label=kind, run=kind, **{name: part[name] + n for name, n in before.items()})
-            before = ends[kind] = {name: part[name].max() for name in before}
-            parts.append(part)
-    return pd.concat(parts)
 
 
 def published(name: str, text: bool = False) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 from dehazelib import paths
 from dehazelib.report import tables
 from dehazelib.report.columns import decimals, markdown
-from dehazelib.report.rows import Rows, longest_runs
+from dehazelib.report.rows import Rows
 
 OURS = ["parameters", "psnr_rgb", "psnr_low", "psnr_high", "seeds", "images", "difference", "gflops", "latency_ms"]
 COMPUTE = {"title": "", "size_mb": 0.5, "size_torch_mb": 0.6, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
@@ -241,19 +241,3 @@ def test_the_search_names_what_each_run_changes_and_rests_on_validation_alone(tm
     assert row(table, label="student").best_validation_psnr_rgb == 19.5 and row(table, label="student").runs == 2
     text = (tmp_path / "tables/table_search.md").read_text()
     assert "| search-slow | lr 0.001 | 1000 | 18.00 | 2.0 | 1 | measured |" in text
-
-
-def test_the_longest_runs_count_on_through_its_phases():
-    log = {"seed": 0, "validation_psnr_rgb": 20.0}
-    rows = [{"label": label, "run": label, "images": images, "step": images // 2, "minutes": 1.0} | log
-            for label, images in (("student", 50), ("longest-student", 10), ("longest-student-phase1", 100),
-                                  ("longest-student-phase1", 200), ("longest-student-phase2", 30))]
-    curve = longest_runs(pd.DataFrame(rows))
-    assert curve.images.tolist() == [100, 200, 230, 240] and curve.step.tolist() == [50, 100, 115, 120]
-    assert curve.phase.tolist() == [1, 1, 2, 3]
-    assert set(curve.label) == {"longest-student"} and longest_runs(pd.DataFrame(rows[:1])).empty
-    onward = [{"label": label, "run": label, "images": images, "step": 1, "minutes": 1.0} | log
-              for label, images in (("onward-student", 5), ("onward-student-phase1", 20), ("longest-framework", 300))]
-    curve = longest_runs(pd.DataFrame(rows + onward))
-    curve = curve[curve.label == "onward-student"]  # it goes on from the end of longest-student
-    assert curve.images.tolist() == [260, 265] and curve.phase.tolist() == [4, 5]
