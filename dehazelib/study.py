@@ -10,7 +10,7 @@ from typing import Any, Self
 from dehazelib.experiments import plan
 from dehazelib.experiments.options import OptionError, nearest
 from dehazelib.experiments.settings import Settings
-from dehazelib.experiments.spec import Spec
+from dehazelib.experiments.spec import Spec, read
 
 PARAMETERS = ("profile", "data", "seed", "overrides")  # of every notebook
 
@@ -60,8 +60,8 @@ class Study:
     # ------------------------------------------------------------------------------------------------------- runs
 
     def specs(self, *names: str) -> list[Spec]:
-        """Returns the specifications of runs named by id, label, stage or "all". Raises ValueError with the names there
-        are."""
+        """Returns the specifications of runs named by id, label, stage or "all"; an id may also be that of a run in the
+        study's folder which the profile does not plan. Raises ValueError with the names there are."""
         every = plan.every(self.settings)
         found = []
         for name in names:
@@ -69,6 +69,9 @@ class Study:
                 found += plan.STAGES[name](self.settings)
                 continue
             named = [spec for spec in every if name in ("all", spec.id, spec.label)]
+            file = self.settings.runs_folder / name / "spec.yaml"
+            if not named and file.exists():
+                named = [read(file)]
             if not named:
                 labels = list(dict.fromkeys(spec.label for spec in every))
                 raise OptionError(f"No run {name!r} in the profile {self.settings.profile}: "

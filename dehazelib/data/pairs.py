@@ -49,7 +49,7 @@ class Frames:
     def depth(self, scene: int) -> np.ndarray:
         return self.depths[self.rows[scene]] / np.float32(65535)
 
-    @functools.lru_cache(2)  # the runs of a study share them
+    @functools.lru_cache(4)  # the runs of a study share them, and mixed scales need several
     def reduced(self, factor: int) -> "Frames":
         """Returns the scenes averaged over factor x factor pixels."""
         images, depths = (np.stack([_averaged(one, factor) for one in array]) for array in (self.images, self.depths))

@@ -27,23 +27,29 @@ class Stream(Dataset):
         if spec.train_scenes:
             first = sorted({pair.scene for pair in pairs.pairs})[: spec.train_scenes]
             pairs = pairs.select([pair for pair in pairs.pairs if pair.scene in first])
-        self.spec, self.pairs, self.scale = spec, pairs.reduced(spec.reduce), scale
+        self.spec, self.pairs, self.scale = spec, pairs, scale
+        self.reduced = {factor: pairs.reduced(factor) for factor, _ in spec.cycle}
+        self.factors = [factor for factor, size in spec.cycle for _ in range(size)]  # of the samples of one cycle
 
     def __len__(self) -> int:
-        return self.spec.steps * self.spec.batch
+        return self.spec.images(self.spec.steps)
+
+    def factor(self, k: int) -> int:
+        """Returns over how many pixels each way the images of sample k are averaged."""
+        return self.factors[k % len(self.factors)]
 
     def sample_parameters(self, k: int) -> SampleParameters:
         """Returns everything random about sample k."""
         epoch, place = divmod(k, len(self.pairs))
         rng = np.random.default_rng((self.spec.seed, 1, k))
         index = int(_order(self.spec.seed, epoch, len(self.pairs))[place])
-        parameters = self.pairs.sample_parameters(index, rng, self.spec.crop)
+        parameters = self.reduced[self.factor(k)].sample_parameters(index, rng, self.spec.crop)
         flip = self.spec.augment != "none" and rng.random() < 0.5
         turns = int(rng.integers(4)) if self.spec.augment in ("flip_rotate", "released") else 0
         return dataclasses.replace(parameters, flip=flip, turns=turns)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        hazy, clear = self.pairs.apply(self.sample_parameters(k))
+        hazy, clear = self.reduced[self.factor(k)].apply(self.sample_parameters(k))
         if self.spec.task == "dehazing":
             return hazy, clear
         low, high = super_resolution_pair(clear[None], self.spec.target, self.scale)
@@ -56,18 +62,18 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class Shard(Sampler):
-    """The sample numbers that one of `world` processes works on, from step `start`: its part of every batch."""
+    """The sample numbers that one of `world` processes works on from step `start`: of every step a list, its part."""
 
     def __init__(self, spec: Spec, start: int, rank: int = 0, world: int = 1):
-        if spec.batch % world:
-            raise ValueError(f"A batch of {spec.batch} cannot be split evenly over {world} processes.")
+        if uneven := [size for _, size in spec.cycle if size % world]:
+            raise ValueError(f"A batch of {uneven[0]} cannot be split evenly over {world} processes.")
         self.spec, self.start, self.rank, self.world = spec, start, rank, world
 
     def __len__(self) -> int:
-        return (self.spec.steps - self.start) * self.spec.batch // self.world
+        return self.spec.steps - self.start
 
-    def __iter__(self) -> Iterator[int]:
-        share = self.spec.batch // self.world
+    def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.start, self.spec.steps):
-            first = step * self.spec.batch + self.rank * share
-            yield from range(first, first + share)
+            first, end = self.spec.images(step), self.spec.images(step + 1)
+            share = (end - first) // self.world
+            yield list(range(first + self.rank * share, first + (self.rank + 1) * share))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,7 +12,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_valida
 from dehazelib.experiments.options import OptionError, Options, read_mapping
 
 SUBSTITUTES = ("bilinear", "bicubic", "black")  # networks without parameters that can stand in for a teacher
-LATER = ()  # options added after runs were committed: only values other than the default enter a run's id
+LATER = ("scales",)  # options added after runs were committed: only values other than the default enter a run's id
 
 Precision = Literal["32-true", "bf16-mixed"]  # Lightning Fabric's; float16 would need scaled losses everywhere
 
@@ -43,11 +44,14 @@ class Spec(Options):
     teacher_input: Literal["native", "half"] = "native"  # HR teacher: image -> twice its size; LR: half size -> image
 
     # optimisation
-    start: str = ""  # id of the run whose weights to start from; empty: fresh ones
+    start: str = ""  # id of the run whose weights to start from; empty: fresh ones. ID@STEP: the checkpoint that was
+    # kept at that step, with the optimiser's moments
     steps: PositiveInt = 100
     batch: PositiveInt = 4
     crop: NonNegativeInt = 64  # pixels; 0: whole images
     reduce: PositiveInt = 1  # train on images averaged over so many pixels each way, then cropped; scores: at full size
+    scales: str = ""  # factors like `reduce` that the steps take in turn, such as "4 2 1"; empty: `reduce` always.
+    # Each step has as many images as make the pixels of `batch` images at `reduce`, but at least one
     augment: Literal["none", "flip", "flip_rotate", "released"] = "flip"  # flip_rotate: crops only; see data/stream.py
     optimizer: Literal["adam", "adamw"] = "adam"
     beta1: float = 0.9
@@ -81,19 +85,36 @@ class Spec(Options):
             raise ValueError("loss is 'objective', the network authors' own: the affinity module needs a plain loss.")
         if self.schedule == "step" and self.decay_steps < 1:
             raise ValueError("decay_steps must be at least 1 with schedule 'step'.")
+        if not re.fullmatch(r"([1-9]\d*( [1-9]\d*)*)?", self.scales):
+            raise ValueError(f"scales is {self.scales!r}: give whole numbers from 1 with single spaces, '4 2 1'.")
         return self
+
+    @property
+    def cycle(self) -> list[tuple[int, int]]:
+        """Returns (factor, images) of the steps of one cycle, which the run repeats; without scales it is one step."""
+        factors = [int(factor) for factor in self.scales.split()] or [self.reduce]
+        return [(factor, max(1, round(self.batch * (factor / self.reduce) ** 2))) for factor in factors]
+
+    def images(self, steps: int) -> int:
+        """Returns how many images the first so many steps see."""
+        sizes = [size for _, size in self.cycle]
+        cycles, rest = divmod(steps, len(sizes))
+        return cycles * sum(sizes) + sum(sizes[:rest])
 
     @property
     def id(self) -> str:
         """Returns label, seed and the first 8 hex digits of the SHA-256 of the specification."""
-        counted = {name: value for name, value in self.model_dump().items()
-                   if name not in LATER or value != type(self).model_fields[name].default}
-        digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(self._counted(), sort_keys=True).encode()).hexdigest()
         return f"{self.label}-s{self.seed}-{digest[:8]}"
 
     def text(self) -> str:
-        """Returns the specification as YAML, in the order of the fields."""
-        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+        """Returns what the id counts as YAML, in the order of the fields."""
+        return yaml.safe_dump(self._counted(), sort_keys=False)
+
+    def _counted(self) -> dict:
+        """Returns the options by name, those added later only where they are not the default."""
+        return {name: value for name, value in self.model_dump().items()
+                if name not in LATER or value != type(self).model_fields[name].default}
 
 
 def read(path: Path) -> Spec:

@@ -4,6 +4,7 @@
     framework-bilinear_teacher                     ... with a substitute for the teacher
     student-equal_budget, framework-equal_budget   ... at the budget of Table 5's other networks
     longest-student[-phase1], longest-framework[-phase1], onward-student[-phase1]    stages of the long runs
+    trunk-student, trunk-student-decay             the run that later ones go on from, and a branch to a rate of 0
     search-NAME                                    a run of the search for a recipe
     aod_net, aod_net-affinity, hazy-all_pairs      another network, with the module, scored on all test pairs
     fsrcnn_x2-native, fsrcnn_x2-upsampled          super-resolution
@@ -17,6 +18,7 @@ FORMS = ("as_released", "as_described")  # of the affinity module: the authors' 
 SUBSTITUTE_TEACHERS = ("bilinear", "untrained", "black")
 LABELS = [re.compile(pattern) for pattern in (
     r"search-(?P<change>.+)",
+    r"(?P<long>trunk)-(?P<ours>student)(-(?P<change>decay))?",
     r"(?P<long>longest|onward)-(?P<ours>student|framework)(-phase(?P<stage>\d+))?",
     r"(?P<ours>student|framework)-(?P<equal_budget>equal_budget)",
     rf"(?P<ours>framework)-(?P<teacher>{'|'.join(SUBSTITUTE_TEACHERS)})_teacher",
@@ -32,10 +34,11 @@ class Variant:
 
     network: str = "student"
     form: str = ""  # of the affinity module: as_released, as_described; empty: without it
-    change: str = ""  # what sets the run apart: adaptive, lr, w0.50, w0.75, l1, kl; in the search the name of a recipe
+    change: str = ""  # what sets the run apart: adaptive, lr, w0.50, w0.75, l1, kl; in the search the name of a recipe;
+    # decay, to a learning rate of 0
     teacher: str = ""  # what stands in for the trained teacher: bilinear, untrained, black
     equal_budget: bool = False  # ours at the budget of Table 5's other networks
-    long: str = ""  # longest, or onward: goes on alone from the end of the longest pair
+    long: str = ""  # longest; onward: goes on alone from the end of the longest pair; trunk: so do others from it
     stage: int = 0  # of a long run, from 1; 0: the last one
     searched: bool = False  # a run of the search
     all_pairs: bool = False  # a control that is scored on all test pairs
@@ -72,7 +75,7 @@ class Variant:
         if self.searched:
             return f"search-{self.change}"
         if self.long:
-            return _joined(self.long, ours, f"phase{self.stage}" if self.stage else "")
+            return _joined(self.long, ours, self.change, f"phase{self.stage}" if self.stage else "")
         if self.equal_budget:
             return f"{ours}-equal_budget"
         if self.teacher:

@@ -33,33 +33,48 @@ def save(state: TrainingState, folder: Path) -> None:
 
 
 def load(state: TrainingState, folder: Path) -> None:
-    """Brings a state to that of the folder's checkpoint, if there is one. Raises DataError if it is damaged."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return
-    try:
-        with safe_open(path, "pt") as file:
-            numbers, log = (json.loads(file.metadata()[name]) for name in ("numbers", "log"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise DataError(f"{path}: damaged ({error}): remove it to train the run from the start.") from None
-
-    state.objective.module.load_state_dict(_part("objective/", tensors))
+    """Brings a state to that of the folder's checkpoint. Raises DataError if it is damaged."""
+    tensors, numbers, state.log = _read(folder / CHECKPOINT)
+    _load_networks(state, tensors)
     state.best = _part("best/", tensors)
-    if state.average is not None:
-        state.average.load_state_dict(_part("average/", tensors))
-    for i, optimizer in enumerate(state.optimizers):
-        _load_optimizer(optimizer, _part(f"optimizer/{i}/", tensors))
     state.losses = tensors["losses"].to(next(state.objective.parameters()).device)
-    state.log = log
     for name in NUMBERS:
         setattr(state, name, numbers[name])
+
+
+def branch(state: TrainingState, path: Path) -> None:
+    """Gives a state that is at step 0 the weights, their average and the optimisers' moments of another run's
+    checkpoint. Raises DataError if it is damaged."""
+    _load_networks(state, _read(path)[0])
+
+
+def step_of(path: Path) -> int:
+    """Returns the step at which a checkpoint was written. Raises DataError if it is damaged."""
+    return _read(path)[1]["step"]
 
 
 def finish(state: TrainingState, folder: Path) -> None:
     """Writes the log and the best weights."""
     write_csv(pd.DataFrame(state.log), folder / LOG)
     _write(state.best, folder / WEIGHTS, {"run": state.spec.id})  # one entry: safetensors keeps no order of several
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict, list[dict]]:
+    """Returns (tensors, numbers, log) of a checkpoint."""
+    try:
+        with safe_open(path, "pt") as file:
+            numbers, log = (json.loads(file.metadata()[name]) for name in ("numbers", "log"))
+            return {name: file.get_tensor(name) for name in file.keys()}, numbers, log
+    except SafetensorError as error:
+        raise DataError(f"{path}: damaged ({error}): remove it to train the run from the start.") from None
+
+
+def _load_networks(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    state.objective.module.load_state_dict(_part("objective/", tensors))
+    if state.average is not None:
+        state.average.load_state_dict(_part("average/", tensors))
+    for i, optimizer in enumerate(state.optimizers):
+        _load_optimizer(optimizer, _part(f"optimizer/{i}/", tensors))
 
 
 def _load_optimizer(optimizer, tensors: dict[str, Tensor]) -> None:

@@ -49,7 +49,7 @@ def _row(one: Run) -> dict:
     """Returns the run's row of runs.csv."""
     row = _identity(one) | {"parameters": networks.count(one.spec.network), "training_images": None}
     if not isinstance(one, Control):
-        row |= {"training_images": one.spec.steps * one.spec.batch} | _training(one)
+        row |= {"training_images": one.spec.images(one.spec.steps)} | _training(one)
     options = {name: value for name, value in one.spec.model_dump().items() if name not in row}
     facts = one.provenance()
     return row | {name: facts.get(name) for name in FACTS} | options

@@ -31,11 +31,12 @@ from dehazelib.training.stopping import Stopped, stop_requested
 
 @freed_memory_kept()
 def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None, hardware: Hardware = Hardware(),
-          weights: dict[str, Tensor] | None = None) -> dict:
+          weights: dict[str, Tensor] | None = None, branch: Path | None = None) -> dict:
     """Trains one run, or goes on where its checkpoint stands; leaves weights.safetensors and log.csv in `folder`, and
     the last checkpoint, for whoever records the run to remove.
 
     weights: the network's state to start from; None: fresh weights from the seed.
+    branch: another run's checkpoint whose weights and moments to start from, at step 0 of this run.
     Returns {"minutes": training time over all resumptions, "peak_memory_mb": of the GPU or of this process while it
     trained this run, since the last resumption}, and how the steps were computed. The weights kept are those with the
     highest mean PSNR over the validation pairs. On a CPU the result does not depend on interruptions. Raises Stopped,
@@ -52,7 +53,10 @@ def train(spec: Spec, data: Data, folder: Path, teacher: nn.Module | None = None
     gc.collect()  # what was tried would count in the peak
     memory.reset_peak(str(fabric.device))
     state = TrainingState(spec, fabric, teacher, weights, tuning)
-    checkpoint.load(state, folder)
+    if (folder / checkpoint.CHECKPOINT).exists():
+        checkpoint.load(state, folder)
+    elif branch:
+        checkpoint.branch(state, branch)
     loader = batches(spec, data, state.step, fabric, hardware, scale)
     validations = {round(spec.steps * (i + 1) / spec.validations) for i in range(spec.validations)}
     clock, saved = Clock(), time.monotonic()
@@ -131,10 +135,9 @@ def batches(spec: Spec, data: Data, start: int, fabric: Fabric, hardware: Hardwa
     """
     stream = Stream(spec, data.train, scale)
     shard = Shard(spec, start, fabric.global_rank, fabric.world_size)
-    size = spec.batch // fabric.world_size
     if hardware.resident and fits(stream, fabric.device):
-        return Resident(stream, fabric.device).batches(shard, size)
-    loader = DataLoader(stream, size, sampler=shard, num_workers=hardware.workers,
+        return Resident(stream, fabric.device).batches(shard)
+    loader = DataLoader(stream, batch_sampler=shard, num_workers=hardware.workers,
                         pin_memory=fabric.device.type == "cuda",
                         persistent_workers=hardware.workers > 0, prefetch_factor=4 if hardware.workers else None)
     return fabric.setup_dataloaders(loader, use_distributed_sampler=False)

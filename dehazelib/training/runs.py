@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from dehazelib.experiments.spec import SUBSTITUTES, Spec
 from dehazelib.experiments.variant import Variant
 from dehazelib.files import held, write_csv, write_text
 from dehazelib.profiling import processes
-from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS
+from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS, step_of
 from dehazelib.training.launch import launch
 from dehazelib.training.loop import train
 
@@ -100,11 +101,33 @@ class Run:
 
     def train_here(self, data: Data, hardware: Hardware) -> None:
         """Trains in this process, which may be one of several; the first one writes the provenance."""
-        start = find(self.runs_folder, self.spec.start).weights() if self.spec.start else None
-        cost = train(self.spec, data, self.folder, self.teacher(), hardware, start)
+        start, _, step = self.spec.start.partition("@")
+        weights = find(self.runs_folder, start).weights() if start and not step else None
+        branch = find(self.runs_folder, start).kept_checkpoint(int(step)) if step else None
+        cost = train(self.spec, data, self.folder, self.teacher(), hardware, weights, branch)
         if processes.rank() == 0:
             self.write_provenance(data, cost | {"weights_sha256": _sha256(self.folder / WEIGHTS)})
             (self.folder / CHECKPOINT).unlink(missing_ok=True)  # not before: a crash in between would lose the run
+
+    def keep_checkpoint(self) -> int:
+        """Copies the checkpoint of a run that goes on, for branches to start from, and returns the step it was made at.
+        Raises FileNotFoundError if there is none."""
+        copy = self.folder / "copy.writing"
+        shutil.copy(self.folder / CHECKPOINT, copy)
+        step = step_of(copy)
+        copy.rename(self._kept(step))
+        return step
+
+    def kept_checkpoint(self, step: int) -> Path:
+        """Returns the file of the checkpoint that was kept at a step. Raises FileNotFoundError naming those kept."""
+        file = self._kept(step)
+        if not file.exists():
+            have = sorted(p.name for p in self.folder.glob(self._kept("*").name))
+            raise FileNotFoundError(f"{file} is missing. Kept were: {', '.join(have) or 'none'}.")
+        return file
+
+    def _kept(self, step: int | str) -> Path:
+        return self.folder / f"checkpoint-{step}.safetensors"
 
     def write_provenance(self, data: Data, facts: dict) -> None:
         """Writes where the run comes from; with that it is done."""
@@ -306,7 +329,7 @@ def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
     known, ordered = {spec.id: spec for spec in every}, {}
 
     def add(spec: Spec) -> None:
-        for name in (spec.teacher, spec.start):
+        for name in (spec.teacher, spec.start.partition("@")[0]):
             if name in known:
                 add(known[name])
         ordered[spec] = None

@@ -122,8 +122,8 @@ class TrainingState:
             found = {name: mean_psnr(network, spec, those) for name, those in pairs.items()}
         psnr = found.pop("validation_psnr_rgb")
         row = {
-            "step": self.step, "images": self.step * spec.batch,
-            "epoch": self.step * spec.batch / len(Stream(spec, data.train).pairs),
+            "step": self.step, "images": spec.images(self.step),
+            "epoch": spec.images(self.step) / len(Stream(spec, data.train).pairs),
             "lr": learning_rate(spec, self.step - 1), "loss": loss, "validation_psnr_rgb": psnr,
             "minutes": self.minutes, **found,
         }

@@ -71,15 +71,14 @@ def test_input_and_target_stay_aligned(pairs, augment):
 
 def test_a_stream_is_as_long_as_the_run(pairs):
     assert len(Stream(SPEC, pairs)) == 40
-    assert list(Shard(SPEC, 0)) == list(range(40))
+    assert [k for numbers in Shard(SPEC, 0) for k in numbers] == list(range(40))
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_processes_share_out_every_batch(world):
     shards = [list(Shard(SPEC, 0, rank, world)) for rank in range(world)]
-    share = SPEC.batch // world
     for step in range(SPEC.steps):
-        together = [k for shard in shards for k in shard[step * share : (step + 1) * share]]
+        together = [k for shard in shards for k in shard[step]]
         assert together == list(range(step * SPEC.batch, (step + 1) * SPEC.batch))
 
 
@@ -88,7 +87,32 @@ def test_a_resumed_run_sees_the_rest_of_the_sequence(rank, world):
     whole = list(Shard(SPEC, 0, rank, world))
     for start in range(SPEC.steps + 1):
         rest = Shard(SPEC, start, rank, world)
-        assert list(rest) == whole[start * SPEC.batch // world :] and len(rest) == len(list(rest))
+        assert list(rest) == whole[start:] and len(rest) == len(list(rest))
+
+
+MIXED = SPEC.replace(crop=0, reduce=2, batch=2, scales="4 2 1")
+
+
+def test_steps_take_the_scales_in_turn_with_as_many_pixels_each(decoded):
+    stream, shard = Stream(MIXED, decoded), Shard(MIXED, 0)
+    shapes = [tuple(inputs.shape) for inputs, _ in Resident(stream).batches(shard)]
+    assert shapes[:4] == [(8, 3, 6, 8), (2, 3, 12, 16), (1, 3, 24, 32), (8, 3, 6, 8)]
+    assert [k for numbers in shard for k in numbers] == list(range(len(stream)))
+    assert [MIXED.images(steps) for steps in range(5)] == [0, 8, 10, 11, 19]
+    assert list(Shard(MIXED, 4)) == list(shard)[4:]
+
+
+def test_of_mixed_scales_each_sample_is_that_of_its_own_scale(decoded):
+    mixed = Stream(MIXED, decoded)
+    for k, factor in ((0, 4), (8, 2), (10, 1), (11, 4)):
+        alone = Stream(MIXED.replace(scales="", reduce=factor), decoded)
+        assert all(torch.equal(a, b) for a, b in zip(mixed[k], alone[k]))
+
+
+@pytest.mark.parametrize("scales", ["4,2", "0 1", " 4", "two"])
+def test_scales_that_are_no_whole_numbers_are_refused(scales):
+    with pytest.raises(ValueError, match="scales is .*give whole numbers"):
+        SPEC.replace(scales=scales)
 
 
 def test_fewer_training_scenes_are_the_first_ones_with_all_their_haze(pairs):
@@ -151,13 +175,14 @@ def decoded():
 
 @pytest.mark.parametrize("changes", [
     {}, {"crop": 0}, {"augment": "none"}, {"augment": "flip_rotate"}, {"augment": "released", "crop": 0},
-    {"reduce": 2, "crop": 8}, {"train_scenes": 3}, {"task": "super_resolution", "target": "native"},
+    {"reduce": 2, "crop": 8}, {"reduce": 2, "crop": 0, "scales": "1 2"}, {"train_scenes": 3},
+    {"task": "super_resolution", "target": "native"},
     {"task": "super_resolution", "target": "upsampled", "crop": 0},
 ])
 def test_batches_made_on_the_device_hold_the_samples_of_the_loader(decoded, changes):
     stream = Stream(SPEC.replace(**changes), decoded)
-    for start in (0, 9):
-        numbers = list(range(start, start + 4))
+    for start in (0, 3):
+        numbers = next(iter(Shard(stream.spec, start)))
         inputs, target = Resident(stream).batch(numbers)
         samples = [stream[k] for k in numbers]
         assert torch.equal(inputs, torch.stack([s[0] for s in samples]))
@@ -177,7 +202,7 @@ def test_a_loader_s_workers_can_be_given_the_stream_by_pickling_it(decoded, chan
 
 def test_device_batches_come_in_the_order_of_the_shard(decoded):
     stream, shard = Stream(SPEC, decoded), Shard(SPEC, 7, rank=1, world=2)
-    batches = list(Resident(stream).batches(shard, 2))
+    batches = list(Resident(stream).batches(shard))
     assert len(batches) == 3 and torch.equal(batches[0][1][0], stream[7 * 4 + 2][1])
 
 
