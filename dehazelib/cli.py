@@ -65,6 +65,10 @@ def parser() -> Parser:
     score.add_argument("--network", default="student", help="what the .safetensors file holds (default: student)")
     score.add_argument("--official", metavar="NAME", help="the file is the authors' own checkpoint of this network "
                        "(a name that is not known lists those that are)")
+    score.add_argument("--pairs", nargs=2, type=Path, metavar=("HAZY", "CLEAR"), help="score weights on two folders of "
+                       "images with the same names, but for words such as hazy and GT, instead of the study's images")
+    score.add_argument("--match", metavar="REGEX", help="of --pairs: what in their names tells which belong together, "
+                       "in brackets, such as '^(\\d+)'")
     _study_options(score)
     score.set_defaults(run=score_run)
 
@@ -159,7 +163,9 @@ def train_runs(options: argparse.Namespace) -> None:
 
 def score_run(options: argparse.Namespace) -> None:
     study = opened(options)
-    if options.official or options.what is None or options.what.endswith(".safetensors"):
+    if options.pairs:
+        _score_folders(study, options)
+    elif options.official or options.what is None or options.what.endswith(".safetensors"):
         _score_weights(study, options)
     else:
         _score_runs(study, options.what)
@@ -186,6 +192,15 @@ def _score_weights(study, options: argparse.Namespace) -> None:
     for pairs in open_tests(study.settings.data).values():
         table = evaluation.scores(network, Spec(), pairs.subset(count))
         print(_mean_line(options.official or options.what or "shipped student", table))
+
+
+def _score_folders(study, options: argparse.Namespace) -> None:
+    """Scores a network's file, or the shipped student, on the two folders of --pairs, and the hazy images themselves."""
+    from dehazelib.evaluation.folders import folder_scores
+
+    tables = folder_scores(_weights(options).to(study.device), *options.pairs, options.match)
+    print(_mean_line("hazy input", tables["hazy input"]))
+    print(_mean_line(options.official or options.what or "shipped student", tables["dehazed"]))
 
 
 def _weights(options: argparse.Namespace):
