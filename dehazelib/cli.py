@@ -195,7 +195,7 @@ def _score_weights(study, options: argparse.Namespace) -> None:
 
 
 def _score_folders(study, options: argparse.Namespace) -> None:
-    """Scores a network's file, or the shipped student, on the two folders of --pairs, and the hazy images themselves."""
+    """Scores a network's file, or the shipped student, on the folders of --pairs, and the hazy images alone."""
     from dehazelib.evaluation.folders import folder_scores
 
     tables = folder_scores(_weights(options).to(study.device), *options.pairs, options.match)
