@@ -1,7 +1,6 @@
 """The command line: python -m dehazelib, also installed as dehazelib."""
 
 import argparse
-import math
 import os
 import sys
 import tempfile
@@ -247,14 +246,14 @@ def run_benchmark(options: argparse.Namespace) -> None:
 
 
 def print_verdict(options: argparse.Namespace) -> None:
-    from dehazelib.report import verdict
-    from dehazelib.training.collect import collect
+    from dehazelib.report import claims
 
     study = opened(options)
-    collect(study.settings)
-    for row in verdict.write(study.folder).itertuples():
-        ours = "" if math.isnan(row.ours) else f", ours {row.ours:.4g}"
-        print(f"{row.verdict:16} {row.where}: {row.claim} (theirs {row.value}{ours}) {row.why}")
+    study.collect()
+    claims.write(study.rows)
+    for one in claims.verdicts(study.rows):
+        measured = one.interval.text(one.claim.unit, one.claim.signed) or "not measured"
+        print(f"{one.status:16} {one.claim.where}: {one.claim.claim} ({measured}) {claims.why(one)}")
 
 
 def write_report(options: argparse.Namespace) -> None:

@@ -1,15 +1,18 @@
-"""Small studies of made-up rows, for the tests of verdicts."""
+"""Small studies of made-up rows."""
 
 import numpy as np
 import pandas as pd
 
-from dehazelib.report import verdict
+from dehazelib.report import claims
+from dehazelib.report.rows import Rows
 
 COMPUTE = {"title": "", "size_mb": 0.5, "size_torch_mb": 0.6, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
            "latency_ms_high": 11.0, "peak_memory_mb": 100.0, "device": "cpu", "processor": "p", "gflops_profiler": 1.0}
+CLAIMS = {claim.id: claim for claim in claims.claims()}
 
 
 def score(label, psnr, test_set="rooms", task="dehazing", ssim=0.9):
+    """Rows of scores.csv. psnr: seeds x images."""
     return [{"run": f"{label}-s{seed}", "label": label, "network": label, "task": task, "seed": seed,
              "test_set": test_set, "image": f"{image}_1", "psnr_rgb": value, "ssim_gauss11_rgb": ssim,
              "ssim_uniform7_rgb": ssim}
@@ -17,21 +20,30 @@ def score(label, psnr, test_set="rooms", task="dehazing", ssim=0.9):
 
 
 def run(label, network, parameters, seed=0, teacher="", **more):
+    """A row of runs.csv."""
     return {"run": f"{label}-s{seed}", "label": label, "network": network, "seed": seed, "parameters": parameters,
             "teacher": teacher, "steps": 100, "batch": 4} | more
 
 
 def compute(name, form, parameters, **more):
+    """A row of compute.csv."""
     return COMPUTE | {"name": name, "form": form, "parameters": parameters} | more
 
 
-def folder(path, **rows):
+def curve(label, seed=0, **columns):
+    """Rows of curves.csv, one for each value of the columns."""
+    return [{"run": f"{label}-s{seed}", "label": label, "seed": seed, "step": step, "images": step, "epoch": step}
+            | dict(zip(columns, values)) for step, values in enumerate(zip(*columns.values()))]
+
+
+def folder(path, **tables):
+    """Returns the folder of a study after writing these tables into it."""
     path.mkdir(exist_ok=True)
-    for name, table in rows.items():
+    for name, table in tables.items():
         pd.DataFrame(table).to_csv(path / f"{name}.csv", index=False)
     return path
 
 
-def decided(study, claim):
-    table = verdict.verdicts(study).set_index("id")
-    return table.loc[claim]
+def judge(path, claim, **tables):
+    """Returns the verdict on a claim by these tables and those that the folder has already."""
+    return claims.verdict(Rows(folder(path, **tables)), CLAIMS[claim])

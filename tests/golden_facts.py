@@ -30,7 +30,7 @@ from dehazelib.evaluation import cost
 from dehazelib.experiments import plan
 from dehazelib.experiments import settings as profiles
 from dehazelib.experiments.spec import Spec, read
-from dehazelib.report import tables, verdict
+from dehazelib.report import claims, tables
 from dehazelib.report.rows import Rows
 from dehazelib.training.state import learning_rate
 
@@ -181,8 +181,8 @@ def scores() -> dict:
 
 def verdicts() -> dict:
     """Returns claim -> verdict, ours, its limits and the paper's value."""
-    return {row.id: [row.verdict, *map(_plain, (row.ours, row.low, row.high, row.value))]
-            for row in verdict.verdicts(STUDY).itertuples()}
+    return {one.claim.id: [str(one.status), *map(_plain, (*one.interval, one.claim.printed))]
+            for one in claims.verdicts(_measured())}
 
 
 def summaries() -> dict:

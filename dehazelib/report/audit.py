@@ -20,12 +20,64 @@ from dehazelib.evaluation import cost as compute
 from dehazelib.evaluation import scores as evaluation
 from dehazelib.experiments.plan import BATCH, PAPER_WEIGHT, TEACHER
 from dehazelib.experiments.spec import Spec
-from dehazelib.report.claims import ABOUT, last_digit
-from dehazelib.report.claims_printed import headline_matches, printed_before
 from dehazelib.report.rows import published
+from dehazelib.report.rules import last_digit
 from dehazelib.resampling import doubled
 
 COLUMNS = ["finding", "printed", "computed", "agrees", "how"]
+ABOUT = 0.25  # largest relative gap to a number that the paper calls "about"
+
+
+# --------------------------------------------------------------------------------------- facts that claims rest on, too
+
+
+def headline_matches() -> pd.DataFrame:
+    """Returns Table 5 without our framework as printed, with its gain over each network in percent of PSNR, how many
+    times as large the network is, and whether both are what the abstract says: the gain or more (`gained`), and about
+    that many times (`sized`)."""
+    claims = published("claims").set_index("id").value
+    table = published("table5").set_index("key")
+    ours, others = table.loc["full_framework"], table.drop("full_framework")
+    gain = 100 * (ours.psnr / others.psnr - 1)
+    times = others.parameters_millions / ours.parameters_millions
+    gained = gain >= float(claims["affinity_gain_psnr_percent"])
+    sized = (times / float(claims["about_20x_smaller"]) - 1).abs() <= ABOUT
+    return others.assign(gain=gain, times=times, gained=gained, sized=sized)
+
+
+def printed_before() -> pd.DataFrame:
+    """Returns the networks of Table 5 whose scores on SOTS-indoor stood elsewhere before the paper (earlier.csv), with
+    both, and whether PSNR and SSIM are the same in all the digits that both have (`alike`)."""
+    table = published("table5", text=True).merge(published("earlier", text=True), on="key", suffixes=("", "_earlier"))
+    alike = [all(_alike(row[metric], row[f"{metric}_earlier"]) for metric in ("psnr", "ssim"))
+             for _, row in table.iterrows()]
+    return table.assign(alike=alike)
+
+
+def _alike(one: str, other: str) -> bool:
+    return abs(float(one) - float(other)) <= max(last_digit(one), last_digit(other)) / 2 + 1e-9
+
+
+def normalised_twice() -> int:
+    """Returns the parameters of one normalisation before and one after each depthwise and pointwise convolution of the
+    separable network, and one after its first convolutions: two per channel."""
+    with torch.device("meta"):
+        network = networks.build("dsc_mc_fsrcnn")
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    separable = [layer for layer in layers if layer.kernel_size == (1, 1) or layer.groups > 1]
+    first = [layer for layer in layers if layer not in separable]
+    return 2 * (sum(layer.in_channels + layer.out_channels for layer in separable)
+                + sum(layer.out_channels for layer in first))
+
+
+def student_sides() -> list[tuple[int, int]]:
+    """Returns height and width of the feature maps of the student's groups, fed an image of 460 x 620."""
+    with torch.device("meta"):
+        _, features = networks.build("student").eval()(torch.rand(1, 3, *compute.SIZE), return_features=True)
+    return [tuple(feature.shape[-2:]) for feature in features]
+
+
+# ------------------------------------------------------------------------------------------------------------- findings
 
 
 def table9_method() -> pd.DataFrame:
@@ -34,12 +86,12 @@ def table9_method() -> pd.DataFrame:
     rows = []
     for printed in published("table9", text=True).itertuples():
         if printed.key != "full_framework":
-            ours, same = compute.counts(printed.key), _true_gflops(printed.key)
+            ours, same = compute.counts(printed.key), true_gflops(printed.key)
             how = f"torch.profiler with_flops; true 2 x multiply-adds of the same graph {same:.3f}"
             if f"{ours['gflops']:.3f}" != f"{same:.3f}":
                 how += f", of the network that dehazes {ours['gflops']:.3f}"
-            rows.append(_row(f"{printed.model}: GFLOPs", printed.gflops, ours["gflops_profiler"], how))
-    return _frame(rows)
+            rows.append(finding(f"{printed.model}: GFLOPs", printed.gflops, ours["gflops_profiler"], how))
+    return frame(rows)
 
 
 def training_graph() -> pd.DataFrame:
@@ -49,12 +101,13 @@ def training_graph() -> pd.DataFrame:
     products = whole["gflops_profiler"] - student[1] - teacher[1]
     parts = f"student {student[0]:,} + teacher {teacher[0]:,}"
     gflops = f"student {student[1]:.3f} + teacher {teacher[1]:.3f} + the module's two N x N products {products:.3f}"
-    return _frame([
-        _row("Ours, training graph: million parameters", printed.parameters_millions, whole["parameters"] / 1e6, parts),
-        _row("Ours, training graph: GFLOPs", printed.gflops, whole["gflops_profiler"], gflops),
-        _row("Ours, as deployed: million parameters", printed.parameters_millions, student[0] / 1e6,
-             "the student alone"),
-        _row("Ours, as deployed: GFLOPs", printed.gflops, student[1], "the student alone"),
+    return frame([
+        finding("Ours, training graph: million parameters", printed.parameters_millions, whole["parameters"] / 1e6,
+                parts),
+        finding("Ours, training graph: GFLOPs", printed.gflops, whole["gflops_profiler"], gflops),
+        finding("Ours, as deployed: million parameters", printed.parameters_millions, student[0] / 1e6,
+                "the student alone"),
+        finding("Ours, as deployed: GFLOPs", printed.gflops, student[1], "the student alone"),
     ])
 
 
@@ -63,9 +116,9 @@ def ffa_net_blocks() -> pd.DataFrame:
     size, gflops, rows = _printed(5, "ffa_net").parameters_millions, _printed(9, "ffa_net").gflops, []
     for blocks, how in ((12, "the paper's form"), (19, "the published network")):
         counted = _counts("ffa_net", inner_blocks=blocks)
-        rows += [_row(f"FFA-Net, 3 x {blocks} blocks: million parameters", size, counted[0] / 1e6, how),
-                 _row(f"FFA-Net, 3 x {blocks} blocks: GFLOPs", gflops, counted[1], how)]
-    return _frame(rows)
+        rows += [finding(f"FFA-Net, 3 x {blocks} blocks: million parameters", size, counted[0] / 1e6, how),
+                 finding(f"FFA-Net, 3 x {blocks} blocks: GFLOPs", gflops, counted[1], how)]
+    return frame(rows)
 
 
 def cycle_dehaze_discriminator() -> pd.DataFrame:
@@ -74,10 +127,12 @@ def cycle_dehaze_discriminator() -> pd.DataFrame:
     whole, generator = compute.counts("cycle_dehaze"), _counts("cycle_dehaze", discriminator=False)
     for name, count, gflops in (("generator and discriminator", whole["parameters"], whole["gflops_profiler"]),
                                 ("generator", *generator)):
-        how = "generator of 6 residual blocks" + ", which alone dehazes" * (name == "generator")
-        rows += [_row(f"Cycle-Dehaze, {name}: million parameters", printed.parameters_millions, count / 1e6, how),
-                 _row(f"Cycle-Dehaze, {name}: GFLOPs", printed.gflops, gflops, how)]
-    return _frame(rows)
+        how = "generator of 6 residual blocks"
+        if name == "generator":
+            how += ", which alone dehazes"
+        rows += [finding(f"Cycle-Dehaze, {name}: million parameters", printed.parameters_millions, count / 1e6, how),
+                 finding(f"Cycle-Dehaze, {name}: GFLOPs", printed.gflops, gflops, how)]
+    return frame(rows)
 
 
 def bilinear_target(pairs: Pairs) -> pd.DataFrame:
@@ -92,9 +147,9 @@ def bilinear_target(pairs: Pairs) -> pd.DataFrame:
             (2, "upsampled", f"{best.model} {best.psnr}", "the input enlarged bilinearly, as the released code does")):
         spec = Spec(label="bilinear", network="bilinear", task="super_resolution", target=target)
         scores = evaluation.scores(networks.build("bilinear"), spec, pairs).psnr_rgb
-        rows.append(_row(f"Bilinear interpolation, task of Table {number}: PSNR in dB", theirs, scores.mean(),
-                         f"{len(scores)} scenes of {pairs.name}; target: {how}"))
-    return _frame(rows)
+        rows.append(finding(f"Bilinear interpolation, task of Table {number}: PSNR in dB", theirs, scores.mean(),
+                            f"{len(scores)} scenes of {pairs.name}; target: {how}"))
+    return frame(rows)
 
 
 def gradient_share(pairs: Pairs, seed: int = 0) -> pd.DataFrame:
@@ -120,7 +175,8 @@ def gradient_share(pairs: Pairs, seed: int = 0) -> pd.DataFrame:
             outputs[f"at {psnr:.2f} dB, error: {name}"] = clear + scale * error
     how = f"{BATCH} images of {pairs.name}, {height} x {width}; teacher: bilinear interpolation"
     what = f"Gradient of {PAPER_WEIGHT} x L_FA in % of that of the MSE"
-    return _frame([_row(f"{what}, {when}", "", 100 * _share(output, clear), how) for when, output in outputs.items()])
+    shares = {when: 100 * gradient_ratio(output, clear) for when, output in outputs.items()}
+    return frame([finding(f"{what}, {when}", "", share, how) for when, share in shares.items()])
 
 
 def untrained_teacher(pairs: Pairs, seeds: int = 3) -> pd.DataFrame:
@@ -135,7 +191,7 @@ def untrained_teacher(pairs: Pairs, seeds: int = 3) -> pd.DataFrame:
             torch.manual_seed(seed)
             output = networks.build(TEACHER).eval()(clear)
             levels.append(100 * (output.square().mean() / clear.square().mean()).sqrt().item())
-    return _frame([_row("Untrained teacher's output, root mean square in % of the image's", "", max(levels),
+    return frame([finding("Untrained teacher's output, root mean square in % of the image's", "", max(levels),
                         f"highest of {seeds} seeds; a clear image of {pairs.name}")])
 
 
@@ -150,9 +206,10 @@ def black_bars(images: int = 1000, seed: int = 0) -> pd.DataFrame:
     stream = Stream(Spec(augment="released", crop=0, steps=images, batch=1, seed=seed), white)
     black = [(stream[k][1] == 0).float().mean().item() for k in range(images)]
     count = sum(share > 0 for share in black)
-    return _frame([
-        _row("Augmented images with black bars, %", "", 100 * count / images, f"{count} of {images} images"),
-        _row("Black pixels of an image with bars, %", "", 100 * max(black), "turned by 90 degrees on the same canvas"),
+    return frame([
+        finding("Augmented images with black bars, %", "", 100 * count / images, f"{count} of {images} images"),
+        finding("Black pixels of an image with bars, %", "", 100 * max(black),
+                "turned by 90 degrees on the same canvas"),
     ])
 
 
@@ -171,8 +228,8 @@ def float32_norm(pairs: Pairs, sides: tuple[int, ...] = (128, 256)) -> pd.DataFr
         how = f"against the N x N form in 64 bits; clear image of {pairs.name}, and 10 % darker"
         for name, form in forms.items():
             error = 100 * (form(student, teacher, "l2_norm").item() / exact - 1)
-            rows.append(_row(f"Affinity norm in 32 bits, {name}, N = {n:,}: error in %", "", error, how))
-    return _frame(rows)
+            rows.append(finding(f"Affinity norm in 32 bits, {name}, N = {n:,}: error in %", "", error, how))
+    return frame(rows)
 
 
 def headline_arithmetic() -> pd.DataFrame:
@@ -182,24 +239,25 @@ def headline_arithmetic() -> pd.DataFrame:
     rows = []
     for metric, note in (("psnr", "; a ratio of decibels"), ("ssim", "")):
         gain = 100 * (float(ours[metric]) / float(student[metric]) - 1)
-        rows.append(_row(f"Gain in {metric.upper()}, %", claims[f"affinity_gain_{metric}_percent"], gain,
-                         f"Table 5: {student[metric]} to {ours[metric]}{note}"))
+        rows.append(finding(f"Gain in {metric.upper()}, %", claims[f"affinity_gain_{metric}_percent"], gain,
+                            f"Table 5: {student[metric]} to {ours[metric]}{note}"))
     ratio, deployed = (float(ffa.parameters_millions) / float(row.parameters_millions) for row in (ours, student))
     files = float(_printed(9, "ffa_net").size_mb) / float(_printed(9, "full_framework").size_mb)
-    rows.append(_row("FFA-Net over Ours in parameters, times", f"about {claims['about_20x_smaller']}", ratio,
-                     f"Table 5; weight files of Table 9 {files:.1f}; over the student, as deployed, {deployed:.1f}"))
+    rows.append(finding("FFA-Net over Ours in parameters, times", f"about {claims['about_20x_smaller']}", ratio,
+                        f"Table 5; weight files of Table 9 {files:.1f}; over the student, as deployed, {deployed:.1f}"))
     table = headline_matches()
     sized = ", ".join(f"{row.model}, {row.gain:+.1f} %" for row in table[table.sized].itertuples()) or "none"
     times, percent = claims["about_20x_smaller"], claims["affinity_gain_psnr_percent"]
-    rows.append(_row(f"Networks of Table 5 about {times} times Ours that it beats by {percent} % in PSNR", "",
-                     (table.gained & table.sized).sum(), f"so large within {100 * ABOUT:.0f} %, as printed: {sized}"))
-    return _frame(rows)
+    rows.append(finding(f"Networks of Table 5 about {times} times Ours that it beats by {percent} % in PSNR", "",
+                        (table.gained & table.sized).sum(),
+                        f"so large within {100 * ABOUT:.0f} %, as printed: {sized}"))
+    return frame(rows)
 
 
 def scores_printed_before() -> pd.DataFrame:
     """Returns scores of Table 5, where all networks are said to be trained again, beside those that stood elsewhere
     before, on the same test set (results/published/earlier.csv)."""
-    return _frame([_row(f"{row.model}: PSNR in dB, and SSIM, as they stood elsewhere before",
+    return frame([finding(f"{row.model}: PSNR in dB, and SSIM, as they stood elsewhere before",
                         f"{row.psnr} and {row.ssim}", float(row.psnr_earlier),
                         f"{row.psnr_earlier} and {row.ssim_earlier}: {row.source}")
                    | {"agrees": "yes" if row.alike else "no"} for row in printed_before().itertuples()])
@@ -208,26 +266,26 @@ def scores_printed_before() -> pd.DataFrame:
 def inconsistencies() -> pd.DataFrame:
     """Returns printed cells, and words of section 3.2, that disagree with the networks they name, and printed cells
     that disagree with one another or with the text."""
-    return _frame([*_networks_unlike_their_cells(), *_cells_unlike_others()])
+    return frame([*_networks_unlike_their_cells(), *_cells_unlike_others()])
 
 
 def _networks_unlike_their_cells() -> list[dict]:
     relu, norm, drn = _printed(3, "relu_mc_fsrcnn"), _printed(3, "dscbn_mc_fsrcnn"), _printed(1, "drn_s")
-    count, sides = networks.count, _student_sides()
+    count, sides = networks.count, student_sides()
     plain = count("dsc_mc_fsrcnn")
     return [
-        _row("ReLU-MC-FSRCNN: thousand parameters", relu.parameters_printed[:-1], count("relu_mc_fsrcnn") / 1e3,
-             f"ReLU has no slopes; with PReLU {count('mc_fsrcnn'):,}"),
-        _row("DSCBN-MC-FSRCNN, normalised once: thousand parameters", norm.parameters_printed[:-1],
-             count("dscbn_mc_fsrcnn") / 1e3, f"ours: after every convolution but the last; without {plain:,}"),
-        _row("DSCBN-MC-FSRCNN, normalised twice: thousand parameters", norm.parameters_printed[:-1],
-             (plain + _normalised_twice()) / 1e3, "before and after every depthwise and pointwise convolution, and "
-             "after the first; the paper does not say where"),
-        _row("DRN-S x4: million parameters", drn.parameters_printed[:-1], count("drn_s") / 1e6,
-             "the size printed is that of the x4 network"),
-        _row("Resolutions of the feature maps of the student's groups", "", len(set(sides)),
-             f"one forward pass: {', '.join(f'{height} x {width}' for height, width in sides)}; section 3.2 has "
-             "\"feature maps of different resolutions\""),
+        finding("ReLU-MC-FSRCNN: thousand parameters", relu.parameters_printed[:-1], count("relu_mc_fsrcnn") / 1e3,
+                f"ReLU has no slopes; with PReLU {count('mc_fsrcnn'):,}"),
+        finding("DSCBN-MC-FSRCNN, normalised once: thousand parameters", norm.parameters_printed[:-1],
+                count("dscbn_mc_fsrcnn") / 1e3, f"ours: after every convolution but the last; without {plain:,}"),
+        finding("DSCBN-MC-FSRCNN, normalised twice: thousand parameters", norm.parameters_printed[:-1],
+                (plain + normalised_twice()) / 1e3, "before and after every depthwise and pointwise convolution, and "
+                "after the first; the paper does not say where"),
+        finding("DRN-S x4: million parameters", drn.parameters_printed[:-1], count("drn_s") / 1e6,
+                "the size printed is that of the x4 network"),
+        finding("Resolutions of the feature maps of the student's groups", "", len(set(sides)),
+                f"one forward pass: {', '.join(f'{height} x {width}' for height, width in sides)}; section 3.2 has "
+                "\"feature maps of different resolutions\""),
     ]
 
 
@@ -238,36 +296,17 @@ def _cells_unlike_others() -> list[dict]:
     picked = weights.key[weights.psnr == _printed(5, "full_framework").psnr].item()
     best = {metric: weights.key[weights[metric].astype(float).idxmax()] for metric in ("psnr", "ssim")}
     return [
-        _row("MSBDN less GridDehazeNet: PSNR in dB", f"{msbdn.psnr} and {grid.psnr}",
-             float(msbdn.psnr) - float(grid.psnr), "Table 5 prints one number for two networks"),
-        _row("DRN-S x4 above the other x4 rows of Table 1: dB", f"{drn.psnr} beside {' and '.join(others.values())}",
-             float(drn.psnr) - max(map(float, others.values())), f"Table 1: {drn.model}, {', '.join(others)}"),
-        _row("Weight w_FA with the highest PSNR in Table 7", picked, float(best["psnr"]),
-             f"printed: the final model's; the highest SSIM is that of {best['ssim']}; Table 7 has PSNR "
-             f"{', '.join(weights.psnr)} and SSIM {', '.join(weights.ssim)} for {', '.join(weights.key)}"),
+        finding("MSBDN less GridDehazeNet: PSNR in dB", f"{msbdn.psnr} and {grid.psnr}",
+                float(msbdn.psnr) - float(grid.psnr), "Table 5 prints one number for two networks"),
+        finding("DRN-S x4 above the other x4 rows of Table 1: dB", f"{drn.psnr} beside {' and '.join(others.values())}",
+                float(drn.psnr) - max(map(float, others.values())), f"Table 1: {drn.model}, {', '.join(others)}"),
+        finding("Weight w_FA with the highest PSNR in Table 7", picked, float(best["psnr"]),
+                f"printed: the final model's; the highest SSIM is that of {best['ssim']}; Table 7 has PSNR "
+                f"{', '.join(weights.psnr)} and SSIM {', '.join(weights.ssim)} for {', '.join(weights.key)}"),
     ]
 
 
-def _normalised_twice() -> int:
-    """Returns the parameters of one normalisation before and one after each depthwise and pointwise convolution of the
-    separable network, and one after its first convolutions: two per channel."""
-    with torch.device("meta"):
-        network = networks.build("dsc_mc_fsrcnn")
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    separable = [layer for layer in layers if layer.kernel_size == (1, 1) or layer.groups > 1]
-    first = [layer for layer in layers if layer not in separable]
-    return 2 * (sum(layer.in_channels + layer.out_channels for layer in separable)
-                + sum(layer.out_channels for layer in first))
-
-
-def _student_sides() -> list[tuple[int, int]]:
-    """Returns height and width of the feature maps of the student's groups, fed an image of 460 x 620."""
-    with torch.device("meta"):
-        _, features = networks.build("student").eval()(torch.rand(1, 3, *compute.SIZE), return_features=True)
-    return [tuple(feature.shape[-2:]) for feature in features]
-
-
-def _share(output: Tensor, clear: Tensor) -> float:
+def gradient_ratio(output: Tensor, clear: Tensor) -> float:
     """Returns the ratio of both gradient norms at `output`, (B, 3, H, W)."""
     output = output.detach().requires_grad_()
     terms = F.mse_loss(output, clear), PAPER_WEIGHT * affinity_loss(output, doubled(clear), distance="l2_norm")
@@ -275,7 +314,7 @@ def _share(output: Tensor, clear: Tensor) -> float:
     return (affinity / reconstruction).item()
 
 
-def _true_gflops(name: str) -> float:
+def true_gflops(name: str) -> float:
     """Returns 2 x multiply-adds of the graph that a network's table measured, fed an image of 460 x 620."""
     with torch.device("meta"):
         network, image = networks.build(name).eval(), torch.rand(1, 3, *compute.SIZE)
@@ -294,12 +333,13 @@ def _printed(number: int, key: str) -> pd.Series:
     return published(f"table{number}", text=True).set_index("key").loc[key]
 
 
-def _row(finding: str, printed: str, computed: float, how: str) -> dict:
+def finding(what: str, printed: str, computed: float, how: str) -> dict:
+    """Returns one row: whether they agree is told only of a printed number."""
     agrees = ""
     if printed.replace(".", "", 1).isdigit():
         agrees = "yes" if abs(computed - float(printed)) < last_digit(printed) else "no"
-    return dict(zip(COLUMNS, (finding, printed, float(computed), agrees, how)))
+    return dict(zip(COLUMNS, (what, printed, float(computed), agrees, how)))
 
 
-def _frame(rows: list[dict]) -> pd.DataFrame:
+def frame(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)

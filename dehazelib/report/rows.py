@@ -65,24 +65,37 @@ class Rows:
         per_seed = self.of(label, test_set).groupby("seed")[metric].mean()
         return mean_interval(per_seed) if len(per_seed) else UNKNOWN
 
+    def seeds(self, label: str, test_set: str | None = None) -> int:
+        """Returns how many seeds of a label were scored."""
+        return self.of(label, test_set).seed.nunique()
+
+    def images(self, label: str, test_set: str | None = None) -> int:
+        """Returns how many images a label was scored on. Raises ValueError if its seeds have unlike images."""
+        counts = self.of(label, test_set).groupby("seed").image.nunique()
+        if counts.nunique() > 1:
+            raise ValueError(f"{self.folder / 'scores.csv'}: seeds of {label} have {counts.min()} to {counts.max()} "
+                             "images; finish scoring them.")
+        return int(counts.max()) if len(counts) else 0
+
+    def task(self, label: str) -> str:
+        """Returns the task of a label: dehazing or super_resolution."""
+        scores = self.of(label)
+        return scores.task.iloc[0] if "task" in scores and len(scores) else "dehazing"
+
     def summary(self, label: str, test_set: str | None = None) -> dict:
         """Returns the mean over seeds of each metric, PSNR in dB, with 95 % limits, and how much they rest on.
 
         Keys: psnr_rgb, psnr_low, psnr_high, ssim_gauss11_rgb, ssim_low, ssim_high, ssim_uniform7_rgb, seeds, images,
         status. A label without rows has only status "not run". Raises ValueError if its seeds have unlike images.
         """
-        rows = self.of(label, test_set)
-        if rows.empty:
+        if not self.has(label, test_set):
             return {"status": "not run"}
-        counts = rows.groupby("seed").image.nunique()
-        if counts.nunique() > 1:
-            raise ValueError(f"{self.folder / 'scores.csv'}: seeds of {label} have {counts.min()} to {counts.max()} "
-                             "images; finish scoring them.")
+        images = self.images(label, test_set)
         psnr, ssim, uniform = (self.score(label, metric, test_set) for metric in METRICS)
         return {
             **dict(zip(("psnr_rgb", "psnr_low", "psnr_high"), psnr)),
             **dict(zip(("ssim_gauss11_rgb", "ssim_low", "ssim_high"), ssim)),
-            "ssim_uniform7_rgb": uniform.value, "seeds": len(counts), "images": int(counts.iloc[0]),
+            "ssim_uniform7_rgb": uniform.value, "seeds": self.seeds(label, test_set), "images": images,
             "status": "measured",
         }
 

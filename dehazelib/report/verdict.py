@@ -1,59 +1,106 @@
-"""Every claim of the paper: their number, ours, its interval, and whether it was reproduced. From CSV files only."""
+"""What a verdict is: a claim of the paper, what was found, whether the claim held, and if nothing was decided, why."""
 
-from pathlib import Path
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-import numpy as np
-import pandas as pd
-
-from dehazelib.report.claims import NOT_TESTED, VERDICTS, Measurement, NotTested, ruling
-from dehazelib.report.claims_cost import COST
-from dehazelib.report.claims_printed import PRINTED
-from dehazelib.report.claims_quality import QUALITY
-from dehazelib.report.rows import Rows, published
-from dehazelib.report.tables import write_files
-
-QUANTITIES = QUALITY | COST | PRINTED  # name of a quantity -> function (study, claim) -> Measurement
-COLUMNS = ["id", "where", "claim", "quantity", "value", "unit", "ours", "low", "high", "verdict", "why", "source"]
+from dehazelib.report.interval import UNKNOWN, Interval
 
 
-def verdicts(folder: Path) -> pd.DataFrame:
-    """Returns one row per claim: columns COLUMNS. `why` ends with the rule; `source` names the file and its rows.
+class Status(StrEnum):
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    UNDECIDED = "undecided"  # measured, but the interval cannot tell
+    NOT_TESTED = "not tested here"  # nothing measured could tell
 
-    folder: a study, results/<study>. Raises ValueError for a quantity that nothing here measures, FileNotFoundError if
-    there is no such folder.
+
+class Reason(StrEnum):
+    """Why a claim was not decided. All but INCONCLUSIVE make it NOT_TESTED."""
+
+    INCONCLUSIVE = "the interval includes values that agree with the claim and values that do not"
+    NOT_RUN = "it was not run"
+    OTHER_TEST_SET = "it was scored on other images than those of SOTS-indoor"
+    OTHER_DATA = "it was trained on other data than the files of ITS"
+    FEWER_IMAGES = "it was trained on fewer images than in the paper, so that a lower score contradicts nothing"
+    BELOW_BICUBIC = "a network scores below bicubic resizing, so that the size of the difference means nothing yet"
+    UNEQUAL_BUDGETS = "the runs compared were trained on different numbers of images"
+    UNEQUAL_RECIPES = "the networks were trained on fewer images than in the paper and by different recipes"
+    ONE_SEED = "with one seed a better training cannot be told from a luckier one"
+    NO_LIMITS = "the difference has no interval: a score is infinite, or it was measured once"
+    RECONSTRUCTION = "the network has no public source, and ours is a reconstruction from its parameter count"
+    FEWER_STEPS = "it was fitted in fewer steps than its authors take"
+    OTHER_STOPPING = "its authors stop each image where the ground truth is met best, which was not run"
+    ON_CPU = "it was timed on a CPU only"
+    OTHER_GPU = "it was timed on another machine than the paper's"
+    INCOMPLETE = "not everything that the claim speaks of was measured"
+    UNSTATED = "the paper does not say what would decide it"
+    UNSEEN = "what the authors did with their files cannot be seen from outside"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of results/published/claims.csv, all cells as text."""
+
+    id: str
+    where: str  # in the paper
+    claim: str
+    value: str  # as printed, in `unit`; empty where the paper prints no number
+    unit: str
+    basis: str  # what decides it: scores, computing (and data), or paper (its own tables and code)
+    measure: str  # a key of measures.MEASURES
+    a: str  # what is measured: a label, a network, a table or a special measure
+    b: str  # what it is compared with
+    metric: str
+    rule: str  # a key of rules.RULES
+    tolerance: str  # of the rule, in `unit` or, with a percent sign, in % of the printed number
+    note: str
+
+    @property
+    def printed(self) -> float:
+        """The printed number, NaN where there is none."""
+        return float(self.value or "nan")
+
+    @property
+    def signed(self) -> bool:
+        """Whether what is measured is a difference, to be written with its sign."""
+        return self.rule in ("gain", "at_most")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured for a claim.
+
+    interval: in the claim's unit. labels: of scores.csv, those compared with one another or with the printed number.
+    evidence: name -> numbers, names or intervals that it rests on. sources: files and their rows.
+    holds: for a measure that decides by itself (rule "own"). reason: why the measure leaves the claim open.
     """
-    study = Rows(folder)
-    claims = published("claims", text=True)
-    return pd.DataFrame([verdict(study, claim) for _, claim in claims.iterrows()], columns=COLUMNS)
+
+    interval: Interval
+    sources: tuple[str, ...]
+    evidence: dict = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    holds: bool | None = None
+    reason: Reason | None = None
 
 
-def verdict(study: Rows, claim: pd.Series) -> dict:
-    """Returns one row of `verdicts`. A claim whose rows are absent is not tested, and `why` says what is absent."""
-    if claim.quantity not in QUANTITIES:
-        raise ValueError(f"claims.csv: nothing measures {claim.quantity} of {claim.id}; add it to QUANTITIES.")
-    row = {name: claim[name] for name in COLUMNS[:6]} | {"value": float(claim.value) if claim.value else np.nan}
-    try:
-        m: Measurement = QUANTITIES[claim.quantity](study, claim)
-    except NotTested as reason:
-        return row | {name: np.nan for name in ("ours", "low", "high")} | {
-            "verdict": NOT_TESTED, "why": str(reason), "source": ""}
-    name, rule = ruling(m, claim)
-    return row | {"ours": m.value, "low": m.low, "high": m.high, "verdict": name, "why": f"{m.why}; rule: {rule}",
-                  "source": m.source}
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one claim. reason: why it was not decided, None if it was. The rest is as in Finding."""
+
+    claim: Claim
+    status: Status
+    interval: Interval = UNKNOWN
+    reason: Reason | None = None
+    evidence: dict = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+
+    @property
+    def decided(self) -> bool:
+        return self.reason is None
 
 
-def write(folder: Path) -> pd.DataFrame:
-    """Returns the verdicts after writing them to <folder>/tables/verdict.csv and verdict.md."""
-    table = verdicts(folder)
-    counts = ", ".join(f"{count} {name}" for name, count in _count(table).items())
-    write_files(folder, "verdict", f"Claims of the paper: {counts}", table)
-    return table
+class NotTested(Exception):
+    """The rows cannot decide a claim: the reason, and what is missing or was found instead."""
 
-
-def summary(folder: Path) -> dict[str, int]:
-    """Returns how many claims have each verdict."""
-    return _count(verdicts(folder))
-
-
-def _count(table: pd.DataFrame) -> dict[str, int]:
-    return {name: int((table.verdict == name).sum()) for name in VERDICTS}
+    def __init__(self, reason: Reason, **evidence):
+        super().__init__(reason)
+        self.reason, self.evidence = reason, evidence

@@ -136,8 +136,8 @@ def test_tables_5_and_9_count_the_same_parameters():
 def test_claims_are_complete_and_unique():
     assert CLAIMS.index.is_unique
     assert CLAIMS["id"].str.fullmatch(r"[a-z0-9_]+").all()
-    assert CLAIMS["quantity"].str.fullmatch(r"[a-z0-9_]+").all()
-    assert (CLAIMS[["id", "where", "claim", "quantity", "test"]] != "").all(axis=None)
+    assert (CLAIMS[["id", "where", "claim", "basis", "measure", "rule"]] != "").all(axis=None)
+    assert set(CLAIMS["basis"]) == {"scores", "computing", "paper"}
     assert CLAIMS["where"].str.fullmatch(r"Abstract|(Section|Table|Figure) \d(\.\d)*").all()
 
 

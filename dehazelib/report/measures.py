@@ -1,0 +1,263 @@
+"""What is measured for a claim: a score, a difference, a count, a ratio, a saving, a cost, a column of a table.
+
+A measure takes the rows of a study and a claim, and returns a Finding or raises NotTested. The columns `a` and `b` of a
+claim name labels or networks. Where they list alternatives ("framework-as_released | framework-as_described"), the
+first with rows decides, and the others stand beside it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from dehazelib.provenance import Machine
+from dehazelib.report.interval import Interval
+from dehazelib.report.rows import READINGS, Rows, published
+from dehazelib.report.rules import MARGIN_DB, RECONSTRUCTED, last_digit
+from dehazelib.report.statistics import equivalence
+from dehazelib.report.verdict import Claim, Finding, NotTested, Reason
+
+PAPER_GPU = "3080 Ti"
+SOTS_PAIRS = 500
+WHOLE = "full_framework"  # student, teacher and module: the training graph, which the paper's tables count
+OURS = ("student", WHOLE)
+COLUMNS = {  # of Tables 5 and 9 -> of compute.csv, and what its unit is in the table's
+    "parameters_millions": ("parameters", 1e-6), "size_mb": ("size_torch_mb", 1), "gflops": ("gflops_profiler", 1)}
+
+
+# --------------------------------------------------------------------------------------------------------------- scores
+
+
+def score(rows: Rows, claim: Claim) -> Finding:
+    """Returns the mean score of label `a` on SOTS-indoor."""
+    label, *others = first_with_rows(rows, claim.a)
+    need_sots(rows, label)
+    interval = rows.score(label, claim.metric)
+    evidence = scored(rows, label) | trained(rows, label)
+    if others:
+        evidence["beside"] = {other: rows.score(other, claim.metric) for other in others}
+    return Finding(interval, (of_scores(rows, label),), evidence, (label,))
+
+
+def difference(rows: Rows, claim: Claim) -> Finding:
+    """Returns the score of label `a` less that of label `b`."""
+    pair, *others = pairs_with_rows(rows, claim.a, claim.b)
+    found = compared(rows, claim, *pair)
+    beside = {f"{a} less {b}": rows.difference(a, b, claim.metric) for a, b in others}
+    return with_evidence(found, beside=beside) if beside else found
+
+
+def percent(rows: Rows, claim: Claim) -> Finding:
+    """Returns the score of label `a` less that of label `b`, in percent of the latter."""
+    found = difference(rows, claim)
+    share = 100 / rows.score(found.labels[1], claim.metric).value
+    evidence = dict(found.evidence)
+    if "beside" in evidence:
+        evidence["beside"] = {name: other.times(share) for name, other in evidence["beside"].items()}
+    return dataclasses.replace(found, interval=found.interval.times(share), evidence=evidence)
+
+
+def compared(rows: Rows, claim: Claim, a: str, b: str) -> Finding:
+    """Returns label a less label b, with every seed's own difference and what else tells the runs apart."""
+    interval = rows.difference(a, b, claim.metric)
+    evidence = scored(rows, a, b) | trained(rows, a, b)
+    if claim.value and claim.unit in ("dB", "ssim") and math.isfinite(interval.value):
+        evidence["times_printed"] = interval.value / claim.printed
+    ours, theirs = (rows.of(label).groupby("seed")[claim.metric].mean() for label in (a, b))
+    shared = ours.index.intersection(theirs.index)
+    if len(shared) > 1:
+        evidence["per_seed"] = (ours - theirs)[shared].to_dict()
+    if claim.metric == "psnr_rgb" and interval.bounded:
+        evidence["equivalence"] = equivalence(interval.low, interval.high, MARGIN_DB)
+    if apart := rows.options_apart(a, b):
+        evidence["options_apart"] = apart
+    shares = {label: rows.gradient_share(label) for label in (a, b)}
+    if shares := {label: share for label, share in shares.items() if share > 0}:
+        evidence["gradient_share"] = shares
+    return Finding(interval, (of_scores(rows, a, b),), evidence, (a, b))
+
+
+def scored(rows: Rows, *labels: str) -> dict:
+    """Returns on what scores of these labels rest: test set, images, of how many pairs (SOTS-indoor), seeds."""
+    evidence = {"test_set": rows.main, "images": sorted({rows.images(label) for label in labels}),
+                "seeds": sorted({rows.seeds(label) for label in labels})}
+    if rows.main == "sots_indoor" and rows.task(labels[0]) == "dehazing":
+        evidence["of_pairs"] = SOTS_PAIRS
+    return evidence
+
+
+def trained(rows: Rows, *labels: str) -> dict:
+    """Returns how these labels were trained: (steps, batch), once each; nothing if runs.csv does not tell."""
+    runs = rows.runs[rows.runs.label.isin(labels)]
+    if not {"steps", "batch"} <= set(runs):
+        return {}
+    if "training_images" in runs:
+        runs = runs.dropna(subset="training_images")
+    budgets = runs[["steps", "batch"]].drop_duplicates().astype(int)
+    return {"trained": list(budgets.itertuples(index=False, name=None))} if len(budgets) else {}
+
+
+def of_scores(rows: Rows, *labels: str) -> str:
+    """Returns the source of scores."""
+    return f"scores.csv: label={', '.join(labels)}; test_set={rows.main}"
+
+
+def need(rows: Rows, *labels: str) -> None:
+    """Raises NotTested naming the labels without scores."""
+    if absent := [label for label in labels if not rows.has(label)]:
+        raise NotTested(Reason.NOT_RUN, missing=absent)
+
+
+def need_sots(rows: Rows, *labels: str) -> None:
+    """Raises NotTested if scores are on other images than SOTS-indoor, so that no printed one compares with them."""
+    if rows.main != "sots_indoor":
+        raise NotTested(Reason.OTHER_TEST_SET, **scored(rows, *labels))
+
+
+def first_with_rows(rows: Rows, cell: str) -> list[str]:
+    """Returns the alternatives of a cell that have scores, in order."""
+    labels = cell.split(" | ")
+    return [label for label in labels if rows.has(label)] or need(rows, *labels)
+
+
+def pairs_with_rows(rows: Rows, a: str, b: str) -> list[tuple[str, str]]:
+    """Returns the pairs of alternatives that both have scores, in order; one that stands alone pairs with all."""
+    ours, theirs = a.split(" | "), b.split(" | ")
+    if len(ours) == 1:
+        ours *= len(theirs)
+    if len(theirs) == 1:
+        theirs *= len(ours)
+    pairs = list(zip(ours, theirs))
+    found = [pair for pair in pairs if rows.has(pair[0]) and rows.has(pair[1])]
+    if not found:
+        need(rows, *dict.fromkeys(label for pair in pairs for label in pair))
+    return found
+
+
+def with_evidence(found: Finding, **more) -> Finding:
+    """Returns the finding with more evidence."""
+    return dataclasses.replace(found, evidence=found.evidence | more)
+
+
+# ------------------------------------------------------------------------------------------------- parameters and costs
+
+
+def count(rows: Rows, claim: Claim) -> Finding:
+    """Returns the parameters of network `a`, less those of network `b` if there is one."""
+    counts, sources = counted(rows, claim.a, *filter(None, [claim.b]))
+    return Finding(Interval(counts[claim.a] - counts.get(claim.b, 0)), sources, {"parameters": counts})
+
+
+def ratio(rows: Rows, claim: Claim) -> Finding:
+    """Returns the parameters of network `a` over those of network `b`."""
+    counts, sources = counted(rows, claim.a, claim.b)
+    return Finding(Interval(counts[claim.a] / counts[claim.b]), sources, {"parameters": counts})
+
+
+def saving(rows: Rows, claim: Claim) -> Finding:
+    """Returns by how many percent network `b` has fewer parameters than network `a`."""
+    counts, sources = counted(rows, claim.a, claim.b)
+    saved = 100 * (counts[claim.a] - counts[claim.b]) / counts[claim.a]
+    return Finding(Interval(saved), sources, {"parameters": counts})
+
+
+def cost(rows: Rows, claim: Claim) -> Finding:
+    """Returns a column of compute.csv for network `a`, beside it that of network `b` on the same device."""
+    row = compute_row(rows, claim.a, needs=claim.metric)
+    evidence = {"parameters": {claim.a: row.parameters}}
+    try:
+        other = compute_row(rows, claim.b, device=row.device, needs=claim.metric)
+        evidence["beside"] = {claim.b: Interval(float(other[claim.metric]))}
+    except NotTested:
+        pass  # it stands beside the answer, which does not need it
+    if claim.metric != "latency_ms":
+        return Finding(Interval(float(row[claim.metric])), (of_compute(row),), evidence)
+    machine = str(Machine.of(row))
+    interval = Interval(*(float(row[f"latency_ms{limit}"]) for limit in ("", "_low", "_high")))
+    reason = None if PAPER_GPU in machine else Reason.OTHER_GPU
+    return Finding(interval, (of_compute(row),), evidence | {"machine": machine}, reason=reason)
+
+
+def table_column(rows: Rows, claim: Claim) -> Finding:
+    """Returns how far column `metric` of printed table `a` is from ours in the network furthest off, ours left out.
+
+    In percent of the printed number if that is the claim's unit. Every network must agree within the tolerance or,
+    without one, to the last printed digit. Reconstructions, which agree by construction, are left out.
+    """
+    table = published(claim.a, text=True).set_index("key").drop([*OURS, *RECONSTRUCTED], errors="ignore")
+    name, unit = COLUMNS[claim.metric]
+    ours = rows.compute.dropna(subset=name).drop_duplicates("name").set_index("name")[name] * unit
+    table = table.assign(ours=ours, theirs=table[claim.metric].astype(float))
+    measured = table.dropna(subset="ours")
+    if measured.empty:
+        raise NotTested(Reason.NOT_RUN, missing=list(table.index))
+    gaps = measured.ours - measured.theirs
+    shares = 100 * gaps / measured.theirs
+    if claim.tolerance:
+        off = shares.abs() > float(claim.tolerance.rstrip(" %"))
+    else:
+        off = gaps.abs() >= measured[claim.metric].map(last_digit)
+    told = shares if claim.unit == "percent" else gaps
+    evidence = {"networks": len(measured), "of_networks": len(table),
+                "off": dict(zip(measured.model[off], told[off]))}
+    complete = len(measured) == len(table)
+    return Finding(Interval(told.abs().max()), (f"compute.csv: name={', '.join(measured.index)}",), evidence,
+                   holds=not off.any(), reason=None if complete or off.any() else Reason.INCOMPLETE)
+
+
+def compute_row(rows: Rows, name: str, device: str = "", needs: str = "parameters") -> pd.Series:
+    """Returns the row of compute.csv of a network as deployed, or of the framework's training graph.
+
+    It has a number in the column `needs`, and was measured on `device` or, without one, on a GPU before a CPU. Raises
+    NotTested if there is none.
+    """
+    form = "training_graph" if name == WHOLE else "deployed"
+    found = rows.compute[(rows.compute.name == name) & (rows.compute.form == form)].dropna(subset=needs)
+    if device:
+        found = found[found.device == device]
+    if found.empty:
+        raise NotTested(Reason.NOT_RUN, missing=[name])
+    on_cpu = found.device.str.lower().str.startswith("cpu")
+    return found.iloc[np.argsort(on_cpu, kind="stable")].iloc[0]
+
+
+def of_compute(row: pd.Series) -> str:
+    """Returns the source of a row of compute.csv."""
+    return f"compute.csv: name={row['name']}, form={row.form}, device={row.device}"
+
+
+def counted(rows: Rows, *names: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Returns the parameters of networks, as deployed (the framework: student and teacher), and where they stand."""
+    found = {name: _parameters(rows, name) for name in names}
+    return {name: count for name, (count, _) in found.items()}, tuple(source for _, source in found.values())
+
+
+def _parameters(rows: Rows, name: str) -> tuple[float, str]:
+    try:
+        row = compute_row(rows, name)
+        return float(row.parameters), f"compute.csv: name={name}, form={row.form}"
+    except NotTested:
+        pass  # runs.csv counts what was trained, too
+    if name == WHOLE:
+        for label in (f"framework-{reading}" for reading in READINGS):
+            both = rows.of_runs(label, "parameters") + rows.teacher_parameters(label)
+            if not math.isnan(both):
+                return both, f"runs.csv: label={label} and its teacher"
+    counts = rows.runs.parameters[rows.runs.network == name].dropna().unique()
+    if len(counts) != 1:
+        raise NotTested(Reason.NOT_RUN, missing=[name])
+    return float(counts[0]), f"runs.csv: network={name}"
+
+
+# ----------------------------------------------------------------------------------------------------------- no measure
+
+
+def none(rows: Rows, claim: Claim) -> Finding:
+    """Raises NotTested for a claim that no measurement can decide: `a` names the reason, the note tells more."""
+    raise NotTested(Reason[claim.a])
+
+
+MEASURES: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
+    score, difference, percent, count, ratio, saving, cost, table_column, none)}
