@@ -181,7 +181,7 @@ def scores() -> dict:
 
 def verdicts() -> dict:
     """Returns claim -> verdict, ours, its limits and the paper's value."""
-    return {one.claim.id: [str(one.status), *map(_plain, (*one.interval, one.claim.printed))]
+    return {one.claim.id: [str(one.status), *map(_plain, map(float, (*one.interval, one.claim.printed)))]
             for one in claims.verdicts(_measured())}
 
 
