@@ -267,9 +267,6 @@ def test_the_weights_of_another_network_are_refused(tmp_path):
     ld_net = write("ld_net", tmp_path, published("ld_net", build("ld_net")))
     with pytest.raises(DataError, match="no published gcanet: the tensor conv1.weight should be"):
         load_official("gcanet", ld_net)
-    plain = dict(build("aod_net").state_dict())  # AOD-Net with positional norm: the same shapes, other names
-    with pytest.raises(DataError, match="e_conv1.weight should be .* it is absent"):
-        load_official("aod_net", write("aod_net", tmp_path, plain))
 
 
 def test_numpy_numbers_in_an_old_checkpoint_are_harmless(tmp_path):
@@ -297,7 +294,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(zipped, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["aod_net", "ld_net", "aod_net caffe", "dehazenet mat"])
-@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(case, kept, tmp_path):
     path = write(case, tmp_path, published(case, scrambled(case)))
     content = path.read_bytes()
