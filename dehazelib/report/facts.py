@@ -54,18 +54,38 @@ def tested(rows: Rows, label: str) -> dict:
 
 def budget(rows: Rows, label: str) -> dict:
     """Returns what the first run of a label, and those that it continues, were trained on: images, with repetitions,
-    their shares of the published recipe's images and pixels, minutes, and the factors of downsampling, in order."""
-    phases = rows.phases(label)
-    whole = IMAGE[0] * IMAGE[1]
-    pixels = 0
-    for run in phases.itertuples():
-        size = run.crop**2 if run.crop else (IMAGE[0] // run.reduce) * (IMAGE[1] // run.reduce)
-        pixels += run.training_images * size
+    their shares of the published recipe's images and pixels, minutes, and for each stage its factors of downsampling."""
+    stages = rows.phases(label).to_dict("records")
     images, recipe = rows.images_seen(label), published_images("dehazing")
-    return {"images": images, "recipe": recipe,
-            "image_share": images / recipe, "pixel_share": pixels / (recipe * whole),
-            "minutes": phases.minutes.sum(), "crop": int(phases.crop.iloc[-1]),
-            "reduced": [int(times) for times in phases["reduce"].unique()]}
+    pixels = sum(stage["training_images"] * _pixels_per_image(stage) for stage in stages)
+    scales = dict.fromkeys(_scales(stage) for stage in stages)
+    return {"images": images, "recipe": recipe, "image_share": images / recipe,
+            "pixel_share": pixels / (recipe * IMAGE[0] * IMAGE[1]),
+            "minutes": sum(stage["minutes"] for stage in stages), "crop": int(stages[-1]["crop"]),
+            "scales": list(scales)}
+
+
+def _scales(run: dict) -> tuple[int, ...]:
+    """Returns the factors of downsampling that the steps of a run take in turn."""
+    scales = run.get("scales", "")
+    if isinstance(scales, str) and scales:
+        return tuple(int(factor) for factor in scales.split())
+    return (int(run["reduce"]),)
+
+
+def _pixels_per_image(run: dict) -> float:
+    """Returns the mean number of pixels of the images that a run was trained on. With several factors in turn, each
+    step has as many images as make the pixels of `batch` images at `reduce`, but at least one."""
+    if run["crop"]:
+        return run["crop"] ** 2
+    images = pixels = 0
+    for factor in _scales(run):
+        count = 1
+        if len(_scales(run)) > 1:
+            count = max(1, round(run["batch"] * (factor / run["reduce"]) ** 2))
+        images += count
+        pixels += count * (IMAGE[0] // factor) * (IMAGE[1] // factor)
+    return pixels / images
 
 
 def released_shares(rows: Rows) -> tuple[float, float] | None:

@@ -82,9 +82,17 @@ def test_a_budget_counts_images_and_pixels_of_all_phases_against_the_published_r
     last = runs_of("long", 1, training_images=1000.0, start="long-phase1-s0", reduce=2)
     budget = facts.budget(Rows(make(runs=first + last)), "long")
     assert (budget["images"], budget["recipe"], budget["minutes"]) == (3000, 200 * 13990, 20)
-    assert budget["reduced"] == [8, 2]
+    assert budget["scales"] == [(8,), (2,)]
     pixels = 2000 * (460 // 8) * (620 // 8) + 1000 * 230 * 310
     assert budget["pixel_share"] == pytest.approx(pixels / (2798000 * 460 * 620))
+
+
+def test_scales_in_turn_count_by_the_images_of_each(make):
+    runs = runs_of("trunk", 1, training_images=900.0, reduce=2, batch=2, scales="2 4 1")  # 2, 8 and 1 images a step
+    budget = facts.budget(Rows(make(runs=runs)), "trunk")
+    assert budget["scales"] == [(2, 4, 1)]
+    mean = (2 * 230 * 310 + 8 * 115 * 155 + 460 * 620) / 11
+    assert budget["pixel_share"] == pytest.approx(900 * mean / (2798000 * 460 * 620))
 
 
 def test_windows_count_by_their_own_pixels(make):
