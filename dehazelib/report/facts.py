@@ -54,7 +54,7 @@ def tested(rows: Rows, label: str) -> dict:
 
 def budget(rows: Rows, label: str) -> dict:
     """Returns what the first run of a label, and those that it continues, were trained on: images, with repetitions,
-    their shares of the published recipe's images and pixels, minutes, and for each stage its factors of downsampling."""
+    their shares of the published recipe's images and pixels, minutes, and the factors of downsampling of each stage."""
     stages = rows.phases(label).to_dict("records")
     images, recipe = rows.images_seen(label), published_images("dehazing")
     pixels = sum(stage["training_images"] * _pixels_per_image(stage) for stage in stages)
