@@ -14,7 +14,6 @@ from dehazelib.figures.style import (
     GREY,
     INK,
     OURS,
-    curve_style,
     define,
     drawable,
     legend,
@@ -39,14 +38,14 @@ def learning_curves(curves: pd.DataFrame, y: str = PSNR, x: str = "images") -> F
     """
     curves = drawable(curves, x, y)
     fig, ax = subplots(1, 1, 4.2)
-    _lines(ax, curves, x, y)
+    styles = looks(curves.label)
+    _lines(ax, curves, x, y, styles)
     ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
     if x == "pixels":
         ax.xaxis.set_major_formatter(EngFormatter())
     if "stage" in curves:
         _mark_stages(ax, curves, x)
-    legend(fig, [Line2D([], [], **look) for look in looks(curves.label).values()],
-           define(curves.label) + _band(curves))
+    legend(fig, [Line2D([], [], **look) for look in styles.values()], define(curves.label) + _band(curves))
     return fig
 
 
@@ -56,12 +55,13 @@ def compared_curves(curves: pd.DataFrame, reference: str = "student", y: str = P
     curves: as for learning_curves, with rows of the label `reference`; without them each label stands alone.
     """
     curves = drawable(curves, "images", y)
-    others = [label for label in looks(curves.label) if label != reference]
+    styles = looks(curves.label)
+    others = [label for label in styles if label != reference]
     fig, panels = _panels(others or [reference], AXES.get(y, y))
     for label, ax in panels.items():
-        _lines(ax, curves[curves.label.isin([label, reference])], "images", y)
-    named = looks(curves.label).get(reference)
-    legend(fig, [Line2D([], [], **named)] if named else [], define(curves.label) + _band(curves))
+        _lines(ax, curves, "images", y, {one: look for one, look in styles.items() if one in (reference, label)})
+    handles = [Line2D([], [], **styles[reference])] if reference in styles else []
+    legend(fig, handles, define(curves.label) + _band(curves))
     return fig
 
 
@@ -73,9 +73,10 @@ def gradient_share(curves: pd.DataFrame, target: float | None = None) -> Figure:
     target: the share that adaptive runs hold, drawn as a dotted line; None draws none.
     """
     curves = drawable(curves[curves.affinity_share > 0], "affinity_share")
-    fig, panels = _panels(list(looks(curves.label)), "share of the gradient")
+    styles = looks(curves.label)
+    fig, panels = _panels(list(styles), "share of the gradient")
     for label, ax in panels.items():
-        _lines(ax, curves[curves.label == label], "images", "affinity_share", estimator="median")
+        _lines(ax, curves, "images", "affinity_share", {label: styles[label]}, estimator="median")
         ax.set_yscale("log")
         if target is not None:
             ax.axhline(target, color=GREY, ls=":", lw=1.6, zorder=1)
@@ -101,7 +102,7 @@ def teacher_curves(curves: pd.DataFrame, scores: pd.DataFrame, controls: pd.Data
     fig, axes = subplots(1, 2 * len(tasks), 4.8, squeeze=False, width_ratios=[3.4, 1] * len(tasks))
     for task, ax, beside in zip(tasks, axes[0, ::2], axes[0, 1::2]):
         rows = curves[curves.task == task]
-        _lines(ax, rows.assign(label=rows.network), "images", PSNR, labels=list(networks))
+        _lines(ax, rows.assign(label=rows.network), "images", PSNR, networks)
         ax.set(title=f"{TASKS[task]}\nvalidation scenes", xlabel=AXES["images"], ylabel=AXES["psnr_rgb"])
         _mark_scores(beside, scores, task, networks)
         beside.sharey(ax)
@@ -159,9 +160,9 @@ def scaling(curve: pd.DataFrame, printed: dict[str, float], printed_pixels: floa
     reach = np.geomspace(ends.pixels.min(), printed_pixels, 200)
     middle, low, high = log_fit(ends.pixels, ends[y], reach)
     inside = reach <= ends.pixels.max()
-    ax.fill_between(reach, low, high, color="C0", alpha=0.13, lw=0, label="its 95 % prediction interval")
     ax.plot(reach[inside], middle[inside], color="C0", lw=2, label="log-linear fit to the ends of the stages")
     ax.plot(reach[~inside], middle[~inside], color="C0", lw=1.6, ls=(0, (4, 3)), label="extrapolation, not measured")
+    ax.fill_between(reach, low, high, color="C0", alpha=0.13, lw=0, label="its 95 % prediction interval")
     ax.plot(curve.pixels, curve[y], ".", color="#9aa0a8", ms=6, label="during a stage")
     ax.plot(ends.pixels, ends[y], "o", color=INK, ms=7, label="end of a stage: student alone, measured")
     for name, value in printed.items():
@@ -171,7 +172,7 @@ def scaling(curve: pd.DataFrame, printed: dict[str, float], printed_pixels: floa
     at = [float(values[0]) for values in log_fit(ends.pixels, ends[y], np.array([printed_pixels]))]
     ax.set(xscale="log", xlabel=AXES["pixels"], ylabel=AXES.get(y, y))
     times = printed_pixels / ends.pixels.max()
-    ax.set_title(f"extrapolated {times:,.0f}-fold to the paper's {printed_pixels / 1e9:,.0f} gigapixels: "
+    ax.set_title(f"log-linear extrapolation, {times:,.0f}-fold, to the paper's {printed_pixels / 1e9:,.0f} gigapixels: "
                  f"{at[0]:.1f} dB [{at[1]:.1f}, {at[2]:.1f}]")
     ax.set_xlim(right=10 * printed_pixels)  # room for names
     ax.axvspan(ends.pixels.max(), ax.get_xlim()[1], color="#f3f4f6", zorder=0)
@@ -195,13 +196,13 @@ def log_fit(x: pd.Series, y: pd.Series, at: np.ndarray) -> tuple[np.ndarray, np.
     return middle, middle - half, middle + half
 
 
-def _lines(ax: Axes, rows: pd.DataFrame, x: str, y: str, estimator: str = "mean", labels: list[str] | None = None):
-    """Draws a line per label in a band from the lowest seed to the highest, in the colours of all `labels`."""
-    present = [label for label in looks(labels or rows.label) if label in set(rows.label)]
-    chosen = curve_style(labels or rows.label) | {"hue_order": present, "style_order": present}
+def _lines(ax: Axes, rows: pd.DataFrame, x: str, y: str, styles: dict[str, dict], estimator: str = "mean") -> None:
+    """Draws a line per label in a band from the lowest seed to the highest. styles: as `looks` returns."""
     xlabel, ylabel = ax.get_xlabel(), ax.get_ylabel()
-    sns.lineplot(rows, x=x, y=y, estimator=estimator, errorbar=("pi", 100), **chosen, ax=ax, legend=False, ms=5, lw=1.8,
-                 err_kws={"alpha": 0.15, "lw": 0}, markeredgewidth=0.5)
+    for label, look in styles.items():
+        part = rows[rows.label == label]
+        sns.lineplot(part, x=x, y=y, estimator=estimator, errorbar=("pi", 100), err_kws={"alpha": 0.15, "lw": 0},
+                     ms=5.5, mew=0.4, lw=1.8, ax=ax, legend=False, **look)
     ax.set(xlabel=xlabel, ylabel=ylabel)  # seaborn writes the columns' names
 
 

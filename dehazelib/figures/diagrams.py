@@ -12,25 +12,11 @@ from torch import nn
 
 from dehazelib.distillation.affinity import pooled
 from dehazelib.distillation.framework import POOL
-from dehazelib.figures.flow import (
-    AMBER,
-    BLUE,
-    BLUE_PLANE,
-    GREEN,
-    GREEN_PLANE,
-    RED_PLANE,
-    ROSE,
-    SUM,
-    Box,
-    Canvas,
-    Item,
-    image,
-)
+from dehazelib.figures.flow import AMBER, BLUE, GREEN, PLANES, ROSE, SUM, Box, Canvas, Item, image
 
 SIZE = (460, 620)  # height and width of RESIDE's indoor images
 GRID = (int(SIZE[0] * POOL), int(SIZE[1] * POOL))  # after pooling
 WIDTH = 10.8  # inches
-COLOURS = {"r": RED_PLANE, "g": GREEN_PLANE, "b": BLUE_PLANE}
 
 
 class Trace(NamedTuple):
@@ -123,11 +109,11 @@ def figure2(teacher: nn.Module) -> Figure:
         y, prefix = 2.85 - 0.8 * lane, f"branches.{key}."
         shapes = {name.removeprefix(prefix): shape for name, shape in seen.shapes.items() if name.startswith(prefix)}
         stages = _stages(branch, shapes)
-        items = [Item([f"{parameters:,}".center(7)], COLOURS[key]) for *_, parameters in stages]
+        items = [Item([f"{parameters:,}".center(7)], PLANES[key]) for *_, parameters in stages]
         boxes = canvas.row(y, items, height=0.5, left=2.1, right=WIDTH - 2.1)
         canvas.arrow((low.right[0], y), boxes[0].left)
         canvas.arrow(boxes[-1].right, (high.left[0], y))
-        canvas.note(boxes[0].left[0] - 0.28, y + 0.14, key.upper(), bold=True, colour=COLOURS[key])
+        canvas.note(boxes[0].left[0] - 0.28, y + 0.14, key.upper(), bold=True, colour=PLANES[key])
     for box, (name, *lines, _) in zip(boxes, stages):  # alike in all branches
         for i, line in enumerate((name, *lines)):
             canvas.note(box.x, 4.3 - 0.2 * i, line, bold=i == 0)

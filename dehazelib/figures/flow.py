@@ -13,7 +13,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from dehazelib.figures.style import GREY, INK, theme
 
 BLUE, AMBER, GREEN, ROSE, NEUTRAL = "#0173b2", "#de8f05", "#029e73", "#b5446e", "#8a8f98"
-RED_PLANE, GREEN_PLANE, BLUE_PLANE = "#c8443c", "#3f9142", "#3b6fc4"
+PLANES = {"r": "#c8443c", "g": "#3f9142", "b": "#3b6fc4"}  # of an image
 TEXT = 9.2  # points
 LINE, LETTER, MARGIN = 0.19, 0.08, 0.2  # inches: between two lines of text, width of a letter, around a text
 DEPTH = 0.06  # inches by which each colour plane of an image stands out
@@ -50,7 +50,7 @@ class Item(NamedTuple):
 
 def image(*lines: str) -> Item:
     """Returns an image of three colour planes."""
-    return Item(lines, RED_PLANE, "image")
+    return Item(lines, PLANES["r"], "image")
 
 
 SUM = Item(["+"], INK, "sum")
@@ -87,7 +87,7 @@ class Canvas:
             self.ax.add_patch(Circle((x, y), width / 2, fc="white", ec=INK, lw=1.4, zorder=2))
             height = width
         elif item.kind == "image":
-            for shift, plane in ((DEPTH, BLUE_PLANE), (0, GREEN_PLANE), (-DEPTH, RED_PLANE)):
+            for shift, plane in ((DEPTH, PLANES["b"]), (0, PLANES["g"]), (-DEPTH, PLANES["r"])):
                 self._rectangle(x + shift, y + shift, width - 2 * DEPTH, height - 2 * DEPTH, plane, 0.05)
         else:
             self._rectangle(x, y, width, height, item.colour, 0.09)

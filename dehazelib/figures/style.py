@@ -58,7 +58,6 @@ CHANGES = {  # end of a label -> what it adds to the name
     "affinity": "with the affinity module",
 }
 COLOURS, MARKERS, LINES = ("C0", "C3", "C2", "C4", "C1", "C9", "C5", "C7"), "osD^vPX*", ("-", "--", "-.", ":")
-DASHES = {"-": "", "--": (4, 1.5), "-.": (4, 1.2, 1, 1.2), ":": (1, 1)}  # for seaborn, in line widths
 
 
 def theme() -> None:
@@ -133,17 +132,6 @@ def looks(labels: Iterable[str]) -> dict[str, dict]:
         found[label] = (name_of(label), COLOURS[i % 8], MARKERS[i % 8], LINES[i % 4])
     return {label: {"label": name, "color": colour, "marker": marker, "ls": line}
             for label, (name, colour, marker, line) in found.items()}
-
-
-def curve_style(labels: Iterable[str]) -> dict:
-    """Returns the same looks as sns.lineplot takes them, for rows whose column `label` gives colour and marker."""
-    chosen = looks(labels)
-    return {
-        "hue": "label", "style": "label", "hue_order": list(chosen), "style_order": list(chosen),
-        "palette": {label: look["color"] for label, look in chosen.items()},
-        "markers": {label: look["marker"] for label, look in chosen.items()},
-        "dashes": {label: DASHES[look["ls"]] for label, look in chosen.items()},
-    }
 
 
 def define(labels: Iterable[str]) -> str:

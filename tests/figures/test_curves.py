@@ -109,7 +109,7 @@ def test_psnr_against_pixels_marks_what_is_extrapolated_and_what_is_printed(text
     fig = figures.scaling(curve, {"student alone": 27.94}, 8192e6)
     (ax,) = fig.axes
     assert ax.get_xscale() == "log" and {"student alone:\n27.94 dB", "extrapolation, not measured"} <= set(texts(fig))
-    assert ax.get_title() == "extrapolated 1,024-fold to the paper's 8 gigapixels: 32.0 dB [32.0, 32.0]"
+    assert ax.get_title() == "log-linear extrapolation, 1,024-fold, to the paper's 8 gigapixels: 32.0 dB [32.0, 32.0]"
     ends = next(line for line in ax.lines if line.get_label().startswith("end of a stage"))
     assert ends.get_ydata().tolist() == [20, 21, 22]
     with pytest.raises(ValueError, match="at least three stages, not of 2"):
