@@ -6,20 +6,36 @@ So a run can be resumed at any step, split over processes or loaded by any numbe
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from dehazelib.data.pairs import Pairs, SampleParameters
-from dehazelib.experiments.spec import Spec
 from dehazelib.resampling import super_resolution_pair
+
+
+class Sampling(Protocol):
+    """What decides the samples of a run: these options of its specification, experiments.spec.Spec."""
+
+    task: str
+    target: str
+    train_scenes: int
+    seed: int
+    steps: int
+    crop: int
+    augment: str
+    cycle: list[tuple[int, int]]
+
+    def images(self, steps: int) -> int:
+        """Returns how many images the first so many steps see."""
 
 
 class Stream(Dataset):
     """Sample k of a run: (input, target), each (3, H, W) in [0, 1]. Every epoch visits all pairs in a fresh order."""
 
-    def __init__(self, spec: Spec, pairs: Pairs, scale: int = 2):
+    def __init__(self, spec: Sampling, pairs: Pairs, scale: int = 2):
         if spec.augment == "flip_rotate" and not spec.crop:
             raise ValueError("flip_rotate needs square crops: set crop, or use augment=flip or released.")
         if spec.task == "super_resolution":
@@ -64,7 +80,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 class Shard(Sampler):
     """The sample numbers that one of `world` processes works on from step `start`: of every step a list, its part."""
 
-    def __init__(self, spec: Spec, start: int, rank: int = 0, world: int = 1):
+    def __init__(self, spec: Sampling, start: int, rank: int = 0, world: int = 1):
         if uneven := [size for _, size in spec.cycle if size % world]:
             raise ValueError(f"A batch of {uneven[0]} cannot be split evenly over {world} processes.")
         self.spec, self.start, self.rank, self.world = spec, start, rank, world
