@@ -8,40 +8,35 @@ import sys
 
 import nbformat
 import pytest
-import yaml
 
-from dehazelib import paths
-from dehazelib.experiments import settings as profiles
+from dehazelib import Study, paths
+from dehazelib.study import PARAMETERS
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def code_cells(path):
     return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
 
 
-def parameters(path) -> dict:
-    (cell,) = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
-    assignments = ast.parse(cell.source).body
-    assert all(isinstance(node, ast.Assign) and len(node.targets) == 1 for node in assignments)
-    for line in cell.source.splitlines():
-        assert "=" not in line.partition("#")[2], f"papermill's inspector loses this line: {line}"
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+def assigned(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Store)}
 
 
 def test_there_are_six_in_order():
     assert [path.name[:3] for path in NOTEBOOKS] == [f"0{i}_" for i in range(1, 7)]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_sources_are_stripped_and_valid(path):
+@every_notebook
+def test_sources_are_valid(path):
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
-    assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(path))
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@every_notebook
 def test_code_cells_are_short_and_plain(path):
     cells = code_cells(path)
     lengths = [len(cell.source.splitlines()) for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
@@ -52,40 +47,64 @@ def test_code_cells_are_short_and_plain(path):
         assert "chdir" not in cell.source and "!pip" not in cell.source
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_parameters_are_the_smoke_settings(path):
-    defaults = profiles.Settings()
-    for name, value in parameters(path).items():
-        assert value == getattr(defaults, name) and type(value) is type(getattr(defaults, name)), name
+@every_notebook
+def test_four_parameters_have_the_same_defaults_everywhere_and_none_is_assigned_again(path):
+    (cell,) = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+    assert values == {"profile": "smoke", "data": None, "seed": None, "overrides": {}}
+    for line in cell.source.splitlines():
+        assert "=" not in line.partition("#")[2], f"papermill's inspector loses this line: {line}"
+    others = [other.source for other in code_cells(path) if other.id != cell.id]
+    assert not any(assigned(source) & set(PARAMETERS) for source in others)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@every_notebook
 def test_each_opens_with_what_it_reproduces_reads_writes_and_takes(path):
     first = nbformat.read(path, 4).cells[0].source
     assert first.startswith("# ") and all(word in first for word in ("**Reads**", "**Writes**", "**Takes**"))
 
 
-def test_profiles_hold_only_differences_from_the_defaults():
-    defaults = profiles.Settings()
-    for file in paths.PROFILES.glob("*.yaml"):
-        for name, value in yaml.safe_load(file.read_text()).items():
-            assert name == "profile" or value != getattr(defaults, name), f"{file.name}: {name} is the default"
+def papermill(folder, *arguments):
+    command = [sys.executable, "-m", "papermill", str(NOTEBOOKS[0]), "out.ipynb", "-k", "python3", "--no-progress-bar"]
+    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True,
+                          env=os.environ | {"DEHAZE_RESULTS": str(folder / "results")})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, message", [
-    (["-p", "sed", "1"], "Unknown parameter 'sed'"), (["-p", "test_pairs", "many"], "must be int, not 'many'"),
+    (["-p", "sed", "1"], "Unknown parameter 'sed': use one of profile, data, seed, overrides."),
+    (["-p", "student_steps", "5"], "student_steps is a setting: give it as papermill -y 'overrides: {student_steps:"),
+    (["-p", "seed", "many"], "seed must be a whole number, not 'many'"),
+    (["-y", "overrides: {student_stepz: 5}"], "Unknown setting 'student_stepz': did you mean student_steps?"),
+    (["-y", "overrides: {search: {mine: {lr: 1e-3}}}"], "search.mine.lr must be a number, and this is text: write 0.001"),
 ])
 def test_papermill_from_another_folder_stops_on_a_wrong_parameter(tmp_path, arguments, message):
-    command = [sys.executable, "-m", "papermill", str(NOTEBOOKS[0]), "out.ipynb", "-k", "python3", "--no-progress-bar"]
-    done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True,
-                          env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
-    assert done.returncode != 0 and message in done.stderr
+    done = papermill(tmp_path, *arguments)
+    assert done.returncode != 0 and message in done.stderr and "settings.py" not in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_papermill_runs_a_profile_from_another_folder(tmp_path):
-    profile = paths.PROFILES / "demo.yaml"
-    command = [sys.executable, "-m", "papermill", str(NOTEBOOKS[0]), "out.ipynb", "-k", "python3", "--no-progress-bar",
-               "-f", str(profile), "-p", "seed", "1"]
+    done = papermill(tmp_path, "-p", "profile", "demo", "-p", "seed", "1", "-y", "overrides: {test_pairs: 2}")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.ipynb").exists() and (tmp_path / "results/demo/figures/fig5.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_settings_cell_runs_again_after_all_others_and_with_another_profile(tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0], 4)
+    first = [cell for cell in notebook.cells if cell.cell_type == "code"][:2]
+    again = [nbformat.v4.new_code_cell(cell.source) for cell in first]
+    other = [nbformat.v4.new_code_cell(cell.source.replace('"smoke"', '"demo"')) for cell in first]
+    shown = nbformat.v4.new_code_cell("print('now', study.settings.name)")
+    notebook.cells += [*again, *other, shown]
+    nbformat.write(notebook, tmp_path / "again.ipynb")
+    command = [sys.executable, "-m", "papermill", "again.ipynb", "out.ipynb", "-k", "python3", "--no-progress-bar"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True,
                    env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
-    assert (tmp_path / "out.ipynb").exists() and (tmp_path / "results/demo/figures/fig5.png").stat().st_size > 10_000
+    assert nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs[0].text == "now demo\n"
+
+
+def test_outside_a_notebook_nothing_of_papermill_is_looked_for():
+    assert Study.open().settings.profile == "smoke"

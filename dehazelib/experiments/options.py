@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+FEW = 6  # words to choose from that are better all named
 WANTED = {  # kind of a pydantic error -> what it asks for
     "int_type": "a whole number", "float_type": "a number", "bool_type": "true or false", "string_type": "text",
     "list_type": "a list", "dict_type": "a mapping of names to values", "finite_number": "a finite number",
@@ -71,10 +72,13 @@ class Options(BaseModel):
 
 
 def nearest(given: Any, known: Iterable[str]) -> str:
-    """Returns which of the known words was probably meant, or all of them, as the end of an error's line."""
-    known = list(known)
+    """Returns which of the known words was probably meant, or all of them if they are few or none is near, as the end
+    of an error's line."""
+    known = list(filter(None, known))
     near = difflib.get_close_matches(str(given), known, 1)
-    return f"did you mean {near[0]}?" if near else f"use one of {', '.join(filter(None, known))}."
+    if near and len(known) > FEW:
+        return f"did you mean {near[0]}?"
+    return f"use one of {', '.join(known)}."
 
 
 def read_yaml(text: str, where: str) -> Any:
