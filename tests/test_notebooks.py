@@ -76,7 +76,7 @@ def papermill(folder, *arguments):
     (["-p", "student_steps", "5"], "student_steps is a setting: give it as papermill -y 'overrides: {student_steps:"),
     (["-p", "seed", "many"], "seed must be a whole number, not 'many'"),
     (["-y", "overrides: {student_stepz: 5}"], "Unknown setting 'student_stepz': did you mean student_steps?"),
-    (["-y", "overrides: {search: {mine: {lr: 1e-3}}}"], "search.mine.lr must be a number, and this is text: write 0.001"),
+    (["-y", "overrides: {search: {mine: {lr: 1e-3}}}"], "lr must be a number, and this is text: write 0.001"),
 ])
 def test_papermill_from_another_folder_stops_on_a_wrong_parameter(tmp_path, arguments, message):
     done = papermill(tmp_path, *arguments)

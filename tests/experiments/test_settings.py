@@ -59,12 +59,13 @@ def test_what_does_not_fit_is_named_in_one_line_with_the_nearest_that_does(overr
         assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_wrong_line_of_a_profile_is_named_with_its_file(tmp_path):
-    for text, message in (("teacher_stepz: 1", "did you mean teacher_steps"), ("seeds: [1", "is not YAML"), ("- seeds", "NAME: VALUE"),
-                          ("search: {a: {lr: 1e-3}}", "write 0.001")):
-        (tmp_path / "mine.yaml").write_text(text)
-        with pytest.raises(ValueError, match=f"^{tmp_path}/mine.yaml[^\n]*{message}[^\n]*$"):
-            Settings.load(str(tmp_path / "mine.yaml"))
+@pytest.mark.parametrize("text, message", [
+    ("teacher_stepz: 1", "did you mean teacher_steps"), ("seeds: [1", "is not YAML"), ("- seeds", "NAME: VALUE"),
+    ("search: {a: {lr: 1e-3}}", "write 0.001")])
+def test_a_wrong_line_of_a_profile_is_named_with_its_file(tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/mine.yaml[^\n]*{message}[^\n]*$"):
+        Settings.load(str(tmp_path / "mine.yaml"))
 
 
 def test_a_profile_of_ones_own_is_given_by_its_path(tmp_path, monkeypatch):
