@@ -17,11 +17,12 @@ def __getattr__(name):
     raise AttributeError(f"module 'dehazelib' has no attribute {name!r}")
 
 
-def dehaze(image, weights=None):
-    """Returns the dehazed image, of the same type and size: a PIL image, a uint8 array (H, W, 3) or tensor in [0, 1].
+def dehaze(image, weights=None, strength=1.0):
+    """Returns the dehazed image, of the same type and size: a PIL image, an array (H, W, 3), or a tensor in [0, 1].
 
-    weights: a student's .safetensors file, by default the shipped one, or a loaded network. See dehazelib.inference.
+    weights: the name of a set that comes along, a student's .safetensors file, or a loaded network. strength: from 0,
+    which changes nothing, to 1. See dehazelib.deploy.photos.
     """
-    from dehazelib.deploy import photos as inference  # here, because it imports torch
+    from dehazelib.deploy import photos  # here, because it imports torch
 
-    return inference.dehaze(image, weights)
+    return photos.dehaze(image, weights, strength)

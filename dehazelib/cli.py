@@ -1,13 +1,12 @@
 """The command line: python -m dehazelib, also installed as dehazelib."""
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from dehazelib import paths
 from dehazelib.data.images import DataError
+from dehazelib.deploy import command as deploy
 
 ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, RuntimeError)
 
@@ -15,6 +14,8 @@ ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, Runti
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 after one line on standard error that says what is wrong and what to do."""
     options = parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files that its encoding lacks
     try:
         return options.run(options) or 0
     except ModuleNotFoundError as error:  # such as without the packages of the study
@@ -91,19 +92,7 @@ def parser() -> Parser:
                         help="file with the markers of both blocks (default: the project's README.md)")
     report.set_defaults(run=write_report)
 
-    dehaze = commands.add_parser("dehaze", help="dehaze photographs")
-    dehaze.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    dehaze.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results (PNG)")
-    dehaze.add_argument("--weights", type=Path, help="a student's .safetensors file (default: the shipped one)")
-    dehaze.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"],
-                        help="where to run; auto: on a GPU where there is one (default: auto)")
-    dehaze.set_defaults(run=dehaze_photos)
-
-    export = commands.add_parser("export", help="write a student as an ONNX file")
-    export.add_argument("target", type=Path, metavar="FILE.onnx")
-    export.add_argument("--weights", type=Path, help="a student's .safetensors file (default: the shipped one)")
-    export.add_argument("--int8", action="store_true", help="convolutions in 8 bits: smaller, less exact")
-    export.set_defaults(run=export_student)
+    deploy.add(commands)
     return top
 
 
@@ -204,7 +193,7 @@ def _score_folders(study, options: argparse.Namespace) -> None:
 
 def _weights(options: argparse.Namespace):
     """Returns the network that `score` was given as a file, or the shipped one."""
-    from dehazelib.deploy.photos import load
+    from dehazelib.deploy.inference import load
     from dehazelib.networks import CATALOGUE
     from dehazelib.networks.official import load_official
 
@@ -262,62 +251,3 @@ def write_report(options: argparse.Namespace) -> None:
     folder = text.find(options.profile)
     text.write(folder, options.readme)
     print(f"written from the rows in {folder}: its tables, {options.readme}, {folder.parent / 'README.md'}")
-
-
-def dehaze_photos(options: argparse.Namespace) -> int:
-    """Returns the exit status: 1 if there were photographs that could not be dehazed, after one line for each."""
-    from dehazelib.deploy.photos import KEPT_MB, chosen_device, dehaze_file, load
-    from dehazelib.profiling.allocator import keep_freed_memory
-
-    _check_targets(options.photos, options.out)
-    device = chosen_device(options.device)
-    network = load(options.weights).to(device)
-    _make_folder(options.out)
-    keep_freed_memory(large_blocks=False, most_mb=KEPT_MB)
-    status = 0
-    for photo in options.photos:
-        target = options.out / f"{photo.stem}.png"
-        try:
-            dehaze_file(network, photo, target)
-        except Exception as error:  # of whatever kind: the others are to be dehazed
-            said = str(error).removeprefix(f"{photo}: ")
-            print(f"dehazelib: {photo}: {said}", file=sys.stderr, flush=True)
-            status = 1
-        else:
-            print(target)
-    return status
-
-
-def _check_targets(photos: list[Path], folder: Path) -> None:
-    """Raises ValueError if results in this folder could take one another's place, or that of a photograph."""
-    first = {}
-    for photo in photos:
-        if first.setdefault(photo.stem, photo) is not photo:
-            raise ValueError(f"{first[photo.stem]} and {photo} would both become {photo.stem}.png: "
-                             "give each its own -o.")
-        if _same(folder / f"{photo.stem}.png", photo):
-            raise ValueError(f"{photo}: would be overwritten by its own result; choose another folder with -o.")
-        if _same(folder, photo.parent):
-            raise ValueError(f"{photo}: is in the folder of -o, where a result could overwrite another photograph; "
-                             "choose another folder with -o.")
-
-
-def _make_folder(folder: Path) -> None:
-    """Makes the folder for results if it is absent. Raises OSError, saying so, if it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise OSError(f"{folder}: -o must be a folder that can be written ({error.strerror}).") from None
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and os.path.samefile(one, other)
-
-
-def export_student(options: argparse.Namespace) -> None:
-    from dehazelib.deploy.onnx import export
-    from dehazelib.deploy.photos import load
-
-    export(load(options.weights), options.target, options.int8)
-    print(options.target)

@@ -16,7 +16,7 @@ from dehazelib import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-EVERYTHING = [*PROJECT["dependencies"], *EXTRAS["export"], *EXTRAS["study"]]
+EVERYTHING = [*PROJECT["dependencies"], *EXTRAS["export"], *EXTRAS["video"], *EXTRAS["study"]]
 
 
 def test_conda_and_pip_install_the_same_set():
@@ -35,7 +35,8 @@ def test_the_lock_pins_every_dependency():
 
 
 @pytest.mark.parametrize("arguments, extras", [
-    (["dehaze", "photo.png", "-o", "out"], ["export", "study"]), (["export", "student.onnx"], ["study"])])
+    (["dehaze", "photo.png", "-o", "out"], ["export", "video", "study"]),
+    (["export", "student.onnx"], ["video", "study"])])
 def test_photographs_and_export_need_only_their_part_of_the_packages(tmp_path, arguments, extras):
     of = [{"pillow": "PIL", "scikit-image": "skimage"}.get(name, name.replace("-", "_"))
           for extra in extras for name in (re.split("[=><;]", item)[0] for item in EXTRAS[extra])]

@@ -18,7 +18,7 @@ from dehazelib import networks
 from dehazelib.bench.rows import keep, local
 from dehazelib.data.pairs import Pairs
 from dehazelib.data.sources import open_data
-from dehazelib.deploy import photos as inference
+from dehazelib.deploy import inference, photos
 from dehazelib.deploy.onnx import export
 from dehazelib.metrics import psnr_rgb
 from dehazelib.profiling import memory, timing
@@ -88,7 +88,7 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
             "CUDA graph, fp16, channels last": Graphed(half),
         }
         return methods
-    methods[STRIPS] = partial(inference.dehaze, weights=student)
+    methods[STRIPS] = partial(photos.dehaze, weights=student)
     for name, int8 in (("ONNX Runtime", False), ("ONNX Runtime, int8", True)):
         file = folder / f"int8-{int8}.onnx"
         export(student, file, int8)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 RESIDE_SIZE = (460, 620)  # height, width of every hazy image of RESIDE's indoor sets
@@ -65,6 +65,18 @@ def deep(image: Image.Image) -> bool:
             or any(re.search(";16[BLN]", str(tile.args)) for tile in tiles)
             or image.format == "TIFF" and max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))) > 8
             or image.format == "PPM" and any(isinstance(tile.args, tuple) and tile.args[-1] > 255 for tile in tiles))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Returns the image as its EXIF data say that it is looked at; as it is stored where they are damaged.
+
+    Raises what Pillow raises if the image itself is.
+    """
+    image.load()  # TIFFs are turned here already
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # whatever a parser of damaged data runs into: the picture itself may be sound
+        return image.copy()
 
 
 def list_images(folder: Path | str) -> list[Path]:

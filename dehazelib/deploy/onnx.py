@@ -1,4 +1,4 @@
-"""The student as one ONNX file: for any program that runs ONNX, without this library and without torch."""
+"""The student as one ONNX file: for any program that runs ONNX (ONNX Runtime from 1.17 on), without torch."""
 
 import contextlib
 import logging
@@ -18,6 +18,7 @@ from dehazelib.networks.student import Student
 
 INPUT, OUTPUT = "hazy", "dehazed"
 TRACED = (1, 3, 64, 80)  # any size would do
+IR = 9  # of the file: the newest that ONNX Runtime 1.17 loads
 QUANTISED = re.compile(r"\.conv[12]\.weight")  # the others cost more PSNR than all of these together
 
 
@@ -50,15 +51,16 @@ def export(student: Student, target: Path, int8: bool = False) -> None:
     calibrated on the embedded validation images; the file is smaller, the result less exact: `dehazelib bench
     inference` says by how much, and whether it is any faster here. Raises ValueError unless the target ends in .onnx.
     """
-    target = Path(target)
+    target = Path(target).expanduser()
     if target.suffix != ".onnx":
         raise ValueError(f"{target}: the name of an ONNX file ends in .onnx.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet(), tempfile.TemporaryDirectory(dir=target.parent, prefix=target.name, suffix=".writing") as folder:
+    with _quiet(), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:  # a short name
         made = Path(folder) / "float32.onnx"
         onnx.save(_graph(student), made)
         if int8:
             made = _quantised(made)
+            _for_older_runtimes(made)
         os.replace(made, target)
 
 
@@ -68,6 +70,7 @@ def _graph(student: Student) -> onnx.ModelProto:
     program = torch.onnx.export(Clamped(student).eval(), (torch.zeros(TRACED),), dynamo=True, verbose=False,
                                 input_names=[INPUT], output_names=[OUTPUT], dynamic_shapes=(free,))
     model = program.model_proto
+    model.ir_version = IR
     graph = model.graph
     for item in (*graph.node, *graph.initializer, *graph.input, *graph.output, graph, model):
         del item.metadata_props[:]
@@ -89,6 +92,17 @@ def _quantised(file: Path) -> Path:
                     activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
                     nodes_to_exclude=others)
     return result
+
+
+def _for_older_runtimes(file: Path) -> None:
+    """Rewrites a file as IR version 9, and without the operator sets that its tools list and the graph does not use."""
+    model = onnx.load(file)
+    model.ir_version = IR
+    domains = {node.domain for node in model.graph.node}
+    used = [entry for entry in model.opset_import if entry.domain in domains]
+    del model.opset_import[:]
+    model.opset_import.extend(used)
+    onnx.save(model, file)
 
 
 @contextlib.contextmanager

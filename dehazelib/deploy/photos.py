@@ -1,89 +1,92 @@
-"""A trained student on photographs of any size."""
+"""Photographs, read as they are looked at, dehazed, and written with what their files say about them."""
 
+import contextlib
+import io
 import os
-from collections.abc import Callable
-from functools import reduce
-from operator import add
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
-from PIL.Image import Transpose
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL.ExifTags import Base
+from torch import Tensor
 
-from dehazelib import networks, paths
-from dehazelib.data.images import DataError, deep
-from dehazelib.networks.student import OuterBlock, Student
+from dehazelib.data.images import DataError, deep, upright
+from dehazelib.deploy import sixteen_bits
+from dehazelib.deploy.inference import chosen_device, load, run  # noqa: F401, as names for users
+from dehazelib.deploy.targets import FORMATS, HEIC_HINT, RAW_HINT, unreadable
 
-SHIPPED = paths.WEIGHTS / "student.safetensors"
-FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger ones are kept in float16
-WHOLE_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}  # of an image that runs in one piece; larger ones run in strips
-STRIP_PIXELS = {"cpu": 40_000, "cuda": 1_000_000}  # of one strip: on a CPU its maps stay in the cache
-KEPT_MB = 256  # of freed memory, by a process that dehazes photographs: a strip's; else it is asked for again each time
-TURNS = {  # EXIF orientation -> what puts the image upright
-    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+DESCRIBING = {  # tags that hold for the result as well: not those of the layout of a file, nor of its orientation
+    Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist, Base.Copyright,
+    Base.Rating, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject,
+    ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo,
 }
-STRIP_ROWS = 32  # at least: two more rows on either side are computed twice
+SPACES = {"CMYK": "CMYK", "LAB": "LAB", "L": "GRAY", "LA": "GRAY"}  # of the profiles of images that are not RGB
 
 
-def load(path: Path | str | None = None, network: str = "student") -> nn.Module:
-    """Returns a network with the weights of a .safetensors file, in evaluation mode; by default the shipped student.
+@dataclass(frozen=True)
+class Photo:
+    """A photograph as it is looked at: upright, in RGB.
 
-    Raises FileNotFoundError if the file is absent, DataError naming the first tensor that does not fit.
+    pixels: (H, W, 3), uint8 or uint16. alpha: (H, W) of the same type, or None. info: what Pillow writes beside them:
+    exif and icc_profile as bytes, dpi as a pair; each if it is known.
     """
-    path = Path(path) if path else SHIPPED
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights. Give --weights FILE, such as a run's weights.safetensors.")
-    model = networks.build(network)
-    try:
-        given = load_file(path)
-    except SafetensorError as error:
-        raise DataError(f"{path}: not a safetensors file ({error}).") from None
-    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in given.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise DataError(f"{path} does not hold a {network}: {name} is {found.get(name, 'absent')}, "
-                            f"the network has {wanted.get(name, 'no such tensor')}.")
-    model.load_state_dict(given)
-    return model.eval()
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    info: dict = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.pixels, dtype=dtype)
+
+    def channels(self) -> np.ndarray:
+        """Returns (H, W, 3), or (H, W, 4) with alpha."""
+        return self.pixels if self.alpha is None else np.dstack([self.pixels, self.alpha])
+
+    def image(self) -> Image.Image:
+        """Returns it as a PIL image of 8 bits, RGB or RGBA."""
+        channels = self.channels()
+        if channels.dtype == np.uint16:
+            channels = ((channels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        image = Image.fromarray(channels)
+        image.info.update(self.info)
+        return image
 
 
-def chosen_device(name: str = "auto") -> str:
-    """Returns the device that is named, cpu or cuda; auto: a CUDA GPU if there is one, else the CPU.
-
-    Raises ValueError if cuda is named and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("There is no CUDA GPU here that this torch can use: choose cpu or auto.")
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+# ----------------------------------------------------------------------------------------------------------- dehazing
 
 
-def dehaze(image, weights: Path | str | Callable | None = None):
+def dehaze(image, weights: Path | str | Callable | None = None, strength: float = 1.0):
     """Returns the dehazed image, of the same type, size and number format as `image`, on the same device.
 
-    image: a PIL image (the result is RGB), a NumPy array uint8 (H, W, 3), or a tensor of floats (3, H, W) or
-    (B, 3, H, W) in [0, 1]; RGB. weights: a student's .safetensors file, by default the shipped one, or a network as
-    `load` returns it, which runs on the device that it is on; one from a file runs where the image is. Raises TypeError
-    or ValueError for another image, and what `load` raises.
+    image: a PIL image; a NumPy array (H, W, 3), uint8 or uint16; or a tensor of floats (3, H, W) or (B, 3, H, W) in
+    [0, 1]; RGB. A PIL image comes back upright, in RGB or RGBA, with its EXIF data, colour profile and dpi in `info`.
+    weights: the name of a set that comes along, a student's .safetensors file, or a network as `load` returns it, which
+    runs on the device that it is on; one from a file runs where the image is. strength: from 0, which changes nothing,
+    to 1. Raises TypeError or ValueError for another image, and what `load` raises.
 
-    Above 200,000 pixels on a CPU (4,000,000 on a GPU) the student runs in strips, see by_strips; up to 4,000,000 pixels
-    with feature maps in float32, above in float16. Other networks run in one piece.
+    Above 200,000 pixels on a CPU (4,000,000 on a GPU) the student runs in strips, see inference.by_strips; up to
+    4,000,000 pixels with feature maps in float32, above in float16. Other networks run in one piece.
     """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}: give a number from 0, which changes nothing, to 1.")
     network = weights if callable(weights) else load(weights)
     if isinstance(image, Image.Image):
-        if deep(image):
-            raise ValueError(f"The image has more than 8 bits a channel (mode {image.mode}): convert it to 8 bits.")
-        return Image.fromarray(dehaze(np.array(image.convert("RGB")), network))
+        return dehazed(network, from_image(image), strength).image()
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"An image as an array must be uint8 (height, width, 3), not {image.dtype} {image.shape}.")
-        pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)
-        return _forward(network, pixels[None])[0].permute(1, 2, 0).contiguous().numpy()
+        if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"An image as an array must be uint8 or uint16 (height, width, 3), not {image.dtype} "
+                             f"{image.shape}.")
+        return _of_array(network, image, strength)
     if not isinstance(image, Tensor):
         raise TypeError(f"An image must be a PIL image, a NumPy array or a tensor, not {type(image).__name__}.")
     shape = tuple(image.shape)
@@ -95,152 +98,187 @@ def dehaze(image, weights: Path | str | Callable | None = None):
         raise ValueError(f"An image as a tensor must lie in [0, 1]; this one has values from {low:.4g} to {high:.4g}.")
     if weights is not network:
         network.to(image.device)
-    return _forward(network, image.reshape(-1, *shape[-3:])).reshape(shape)
+    return run(network, image.reshape(-1, *shape[-3:]), strength).reshape(shape)
 
 
-def read_photo(photo: Path) -> Image.Image:
-    """Returns a photograph upright, in RGB, with its colour profile in `info` if that is one of RGB.
+def dehazed(network: Callable, photo: Photo, strength: float = 1.0, tick: Callable[[int, int], None] | None = None
+            ) -> Photo:
+    """Returns the dehazed photograph. What transparency hides has no say in it."""
+    return replace(photo, pixels=_of_array(network, _visible(photo), strength, tick))
 
-    Transparency is left out; of an animation the first image is taken. Raises FileNotFoundError, or DataError for what
-    is no 8-bit image.
+
+def dehaze_file(network: Callable, photo: Path, target: Path, strength: float = 1.0, quality: int = 95,
+                side_by_side: bool = False, tick: Callable[[int, int], None] | None = None) -> None:
+    """Dehazes a photograph into a file, in the format of its name; the file appears whole or not at all.
+
+    quality: of JPEG and WebP, 1 to 100. side_by_side: the photograph is left of the result. tick: see inference.run.
+    Raises FileNotFoundError, DataError for what is no photograph, and ValueError for another format.
     """
+    before = read_photo(photo)
+    after = dehazed(network, before, strength, tick)
+    if side_by_side:
+        pixels = np.concatenate([before.pixels, after.pixels], 1)
+        alpha = None if before.alpha is None else np.concatenate([before.alpha, after.alpha], 1)
+        after = replace(after, pixels=pixels, alpha=alpha)
+    write_photo(after, target, quality)
+
+
+def _of_array(network: Callable, pixels: np.ndarray, strength: float, tick: Callable | None = None) -> np.ndarray:
+    images = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
+    return run(network, images, strength, tick=tick)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def _visible(photo: Photo) -> np.ndarray:
+    """Returns the pixels, with the average visible colour where they are fully transparent."""
+    if photo.alpha is None or photo.alpha.all() or not photo.alpha.any():
+        return photo.pixels
+    seen = photo.alpha > 0
+    pixels = photo.pixels.copy()
+    pixels[~seen] = photo.pixels[seen].mean(0).round()
+    return pixels
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
+
+
+def read_photo(photo: Path | str) -> Photo:
+    """Returns a photograph. Of an animation the first image is taken.
+
+    Raises FileNotFoundError, or DataError for what cannot be read as it should be: a damaged file, a camera's raw file,
+    more than 178 megapixels, colours of more than 16 bits.
+    """
+    photo = Path(photo)
+    if hint := unreadable(photo):
+        raise DataError(f"{photo}: {hint}")
     try:
-        with Image.open(photo) as opened:
-            too_deep, coloured = deep(opened), opened.mode in ("RGB", "RGBA", "P")
-            image = None if too_deep else _upright(opened)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(photo) as image:
+                if not deep(image):
+                    return from_image(image)
+                _refuse_previews(image)
+                pixels, alpha = sixteen_bits.read(photo)
+                return Photo(pixels, alpha, _described(image, image.info.get("icc_profile")))
     except FileNotFoundError:
         raise FileNotFoundError(f"{photo}: no such file.") from None
     except Image.DecompressionBombError:
         raise DataError(f"{photo}: has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels; reduce it first.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except DataError as error:
+        raise DataError(f"{photo}: {error}") from None
+    except (OSError, SyntaxError, ValueError, ImageCms.PyCMSError) as error:
+        if isinstance(error, UnidentifiedImageError) and _is_heic(photo):
+            raise DataError(f"{photo}: {HEIC_HINT}") from None
         raise DataError(f"{photo}: cannot be read as an image ({error}).") from None
-    if image is None:
-        raise DataError(f"{photo}: has more than 8 bits a channel; convert it to 8 bits.")
-    if not coloured:
-        image.info.pop("icc_profile", None)  # of CMYK or grey: it does not describe RGB
-    return image
 
 
-def _upright(photo: Image.Image) -> Image.Image:
-    """Returns the image in RGB, turned as its EXIF data say."""
-    try:
-        orientation = photo.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever a parser of damaged data runs into: the picture itself may be sound
-        orientation = 1
-    image = photo.convert("RGB")
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+def from_image(image: Image.Image) -> Photo:
+    """Returns a PIL image of 8 bits as a photograph. Raises DataError for one of more bits, or a raw file's preview."""
+    _refuse_previews(image)
+    if deep(image):
+        raise DataError(f"has more than 8 bits a channel (mode {image.mode}), which Pillow cuts off: give an array of "
+                        "uint16, or the file to dehazelib.deploy.photos.dehaze_file.")
+    turned = upright(image)
+    colours, profile = _in_rgb(turned)
+    alpha = np.array(turned.convert("RGBA").getchannel("A")) if turned.has_transparency_data else None
+    return Photo(np.array(colours), alpha, _described(image, profile))
 
 
-def dehaze_file(network: Callable, photo: Path, target: Path) -> None:
-    """Dehazes a photograph into a PNG file with the same colour profile; the file appears whole or not at all.
+def _refuse_previews(image: Image.Image) -> None:
+    """Raises DataError for a TIFF that starts with a small preview, as raw files do."""
+    if image.format != "TIFF" or not hasattr(image, "tag_v2"):
+        return
+    if image.tag_v2.get(Base.NewSubfileType, 0) & 1 or Base.DNGVersion in image.tag_v2:
+        raise DataError(RAW_HINT)
 
-    Raises DataError for a bad image.
+
+def _in_rgb(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    """Returns the image's colours in RGB, and the colour profile that they are to be seen with (None: sRGB).
+
+    A profile that cannot be read or is of another kind of colours than the image is left out, as viewers do.
     """
-    image = read_photo(photo)
-    result = dehaze(image, network)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(".writing")
+    given = image.info.get("icc_profile")
+    if image.mode not in SPACES:
+        rgb = image.convert("RGBA").convert("RGB") if image.has_transparency_data else image.convert("RGB")
+        return rgb, given if _profile(given, "RGB") else None
+    profile = _profile(given, SPACES[image.mode])
+    if image.mode == "LAB" and profile is None:
+        profile = ImageCms.createProfile("LAB")
+    if profile is None:
+        return image.convert("RGB"), None
+    colours = image.getchannel("L") if image.mode == "LA" else image
+    return ImageCms.profileToProfile(colours, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"), None
+
+
+def _profile(given: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
+    """Returns the colour profile if it can be read and describes colours of this space, such as RGB."""
     try:
-        result.save(scratch, format="PNG", icc_profile=image.info.get("icc_profile"))
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(given or b""))
+    except OSError:
+        return None
+    return profile if profile.profile.xcolor_space.strip() == space else None
+
+
+def _described(image: Image.Image, profile: bytes | None) -> dict:
+    """Returns `info` of a photograph that was loaded from this image."""
+    info = {}
+    try:
+        exif = Image.Exif()
+        exif.load(image.getexif().tobytes())  # a copy
+        for tag in set(exif) - DESCRIBING:
+            del exif[tag]
+        if exif:
+            info["exif"] = exif.tobytes()
+    except Exception:  # whatever a parser of damaged data runs into: the picture itself is sound
+        pass
+    if profile:
+        info["icc_profile"] = profile
+    if dpi := image.info.get("dpi"):
+        info["dpi"] = tuple(float(value) for value in dpi)
+    return info
+
+
+def _is_heic(photo: Path) -> bool:
+    with photo.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1")
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
+def write_photo(photo: Photo, target: Path, quality: int = 95) -> None:
+    """Writes a photograph in the format of the target's name; the file appears whole or not at all.
+
+    16 bits stay 16 in PNG and TIFF. JPEG knows no transparency: it becomes white. Raises ValueError for a format that
+    is not among FORMATS.
+    """
+    target = Path(target)
+    form = FORMATS.get(target.suffix.lower())
+    if form is None:
+        raise ValueError(f"{target}: the name of a result ends in one of {' '.join(FORMATS)}")
+    with whole(target) as scratch:
+        if form == "TIFF":
+            sixteen_bits.write_tiff(photo.channels(), scratch, photo.info)
+        elif form == "PNG" and photo.pixels.dtype == np.uint16:
+            sixteen_bits.write_png(photo.channels(), scratch, photo.info)
+        else:
+            image = photo.image()
+            if form == "JPEG" and image.mode == "RGBA":
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+            options = {"quality": quality} if form in ("JPEG", "WEBP") else {}
+            image.save(scratch, format=form, **photo.info, **options)
+
+
+@contextlib.contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Gives a path to write to; what is there at the end takes the target's place, unless writing failed.
+
+    Makes the folder if it is absent. The path's name is short: the target's own may be as long as names can be.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{uuid.uuid4().hex[:12]}{target.suffix}")
+    try:
+        yield scratch
         os.replace(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def strip_rows(width: int, device: str = "cpu") -> int:
-    """Returns how many rows of an image of this width make a strip."""
-    return max(STRIP_ROWS, STRIP_PIXELS["cpu" if device == "cpu" else "cuda"] // width)
-
-
-@torch.no_grad()
-def by_strips(student: Student, image: Tensor, rows: int, kept: torch.dtype = torch.float32) -> Tensor:
-    """Returns the student's output for the whole image, clamped to [0, 1], computed layer by layer in strips of `rows`.
-
-    Each strip is read with the rows around it that its convolutions see, and the averages of channel attention are
-    taken over the whole image, so there are no seams: with kept = float32 the result is that of student(image) up to
-    rounding, with float16 within 1/255 of it. Computes in float32; at most four whole feature maps of 16 channels are
-    held at a time, as `kept`: 256 bytes per pixel in float32, 128 in float16.
-    image: (B, 3, H, W), uint8 or floats in [0, 1]; the result has its type. Raises FloatingPointError where features
-    are not finite, for example beyond 65,504 in float16.
-    """
-    def normalised(hazy: Tensor) -> Tensor:
-        return (hazy - student.mean) / student.std
-
-    def output(hazy: Tensor, *features: Tensor) -> Tensor:
-        fused = reduce(add, (w * f for w, f in zip(weights, features)))
-        return _as(student.tail(student.pixel_attention(fused)) + normalised(hazy), image.dtype)
-
-    layout = torch.channels_last if image.device.type == "cpu" else torch.contiguous_format
-    shape = (len(image), student.head.out_channels, *image.shape[2:])
-    feature = torch.empty(shape, dtype=kept, device=image.device, memory_format=layout)
-    _layer(lambda hazy: student.head(normalised(hazy)), [image], feature, rows, halo=1)
-    features, means = [], []
-    for group in student.groups:
-        feature, mean = _group(group, feature, rows)
-        features.append(feature)
-        means.append(mean)
-    weights = student.fusion.mlp(torch.cat(means, 1)).chunk(len(features), 1)
-    result = torch.empty_like(image)
-    _layer(output, [image, *features], result, rows, halo=2)
-    return result
-
-
-def _group(group: OuterBlock, start: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Returns an outer block's output for the feature map `start`, and the output's mean (B, C, 1, 1)."""
-    *blocks, last = group.body
-    source, x, y = start, torch.empty_like(start), torch.empty_like(start)
-    for block in blocks:
-        mean = _layer(lambda x: block.conv2(torch.relu(block.conv1(x)).add_(x)), [source], y, rows, halo=2)
-        weights = block.channel_attention.mlp(mean)
-        _layer(lambda x, y: block.pixel_attention(y * weights).add_(x), [source, y], x, rows, averaged=False)
-        source = x
-    return y, _layer(lambda x, start: last(x).add_(start), [x, start], y, rows, halo=1)
-
-
-def _layer(function: Callable, maps: list[Tensor], output: Tensor, rows: int, halo: int = 0,
-           averaged: bool = True) -> Tensor | None:
-    """Writes function(*maps) into `output`, strip by strip, and returns its mean over all pixels, (B, C, 1, 1).
-
-    halo: how many rows above and below a pixel the function's convolutions see. Without any, output may be one of maps.
-    averaged: False returns None, and leaves what is not finite to be found in the next layer.
-    """
-    height, width = output.shape[2:]
-    total = torch.zeros(*output.shape[:2], 1, 1, device=output.device)
-    for top in range(0, height, rows):
-        first = max(top - halo, 0)
-        strip = function(*(_unit(x[:, :, first:top + rows + halo]) for x in maps))[:, :, top - first:top - first + rows]
-        output[:, :, top:top + rows] = strip
-        if averaged:  # as stored: float16 may overflow
-            total += output[:, :, top:top + rows].float().sum((2, 3), keepdim=True)
-    if not averaged:
-        return None
-    mean = total / (height * width)
-    if not mean.isfinite().all():
-        raise FloatingPointError(f"The network's features are not finite in {output.dtype}: check its weights, "
-                                 "or give a smaller image.")
-    return mean
-
-
-@torch.no_grad()
-def _forward(network: Callable, images: Tensor) -> Tensor:
-    """Returns the network's output for (B, 3, H, W), uint8 or floats, clamped, of the same type and on the same device.
-
-    It is computed where the network's parameters are.
-    """
-    here, (height, width) = images.device, images.shape[2:]
-    if isinstance(network, nn.Module):
-        images = images.to(next((p.device for p in network.parameters()), here))
-    device = images.device.type
-    if not isinstance(network, Student) or height * width <= WHOLE_PIXELS["cpu" if device == "cpu" else "cuda"]:
-        return _as(network(_unit(images)), images.dtype).to(here)
-    kept = torch.float32 if height * width <= FLOAT32_PIXELS else torch.float16
-    return by_strips(network, images, strip_rows(width, device), kept).to(here)
-
-
-def _unit(pixels: Tensor) -> Tensor:
-    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
-
-
-def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
-    image = image.clamp(0, 1)
-    return (image * 255).round().to(dtype) if dtype == torch.uint8 else image.to(dtype)

@@ -42,7 +42,7 @@ def read(photo: Path, pixels: int = PIXELS) -> Tensor:
 
     Raises FileNotFoundError if it is absent, DataError if it cannot be read as an 8-bit image.
     """
-    image = read_photo(photo)
+    image = read_photo(photo).image().convert("RGB")
     scale = (pixels / (image.width * image.height)) ** 0.5
     if scale < 1:
         image = image.resize((int(image.width * scale), int(image.height * scale)), Image.Resampling.LANCZOS)

@@ -14,7 +14,7 @@ from dehazelib.report import tables_extra
 from dehazelib.report.rows import READINGS, Rows, published, published_images
 from dehazelib.report.tables_extra import FRAMEWORK
 
-SHIPPED = paths.WEIGHTS / "student.safetensors"
+SHIPPED = paths.WEIGHTS / "sots.safetensors"
 OWNERS = {"paper": "the paper's", "released": "the released code's"}  # of recipes
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from dehazelib import paths
 from dehazelib.data.sources import open_tests
-from dehazelib.deploy import photos as inference
+from dehazelib.deploy import inference
 from dehazelib.evaluation import scores as evaluation
 from dehazelib.experiments.spec import Spec
 from dehazelib.report import claims, tables, text
