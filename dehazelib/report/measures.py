@@ -70,7 +70,7 @@ def compared(rows: Rows, claim: Claim, a: str, b: str) -> Finding:
     if len(shared) > 1:
         evidence["per_seed"] = (ours - theirs)[shared].to_dict()
     if claim.metric == "psnr_rgb" and interval.bounded:
-        evidence["equivalence"] = equivalence(interval.low, interval.high, MARGIN_DB)
+        evidence["equivalence"] = equivalence(interval, MARGIN_DB)
     if apart := rows.options_apart(a, b):
         evidence["options_apart"] = apart
     shares = {label: rows.gradient_share(label) for label in (a, b)}
@@ -119,7 +119,10 @@ def need_sots(rows: Rows, *labels: str) -> None:
 def first_with_rows(rows: Rows, cell: str) -> list[str]:
     """Returns the alternatives of a cell that have scores, in order."""
     labels = cell.split(" | ")
-    return [label for label in labels if rows.has(label)] or need(rows, *labels)
+    found = [label for label in labels if rows.has(label)]
+    if not found:
+        need(rows, *labels)
+    return found
 
 
 def pairs_with_rows(rows: Rows, a: str, b: str) -> list[tuple[str, str]]:

@@ -15,7 +15,6 @@ from dehazelib.provenance import MACHINE, Machine
 from dehazelib.report import audit
 from dehazelib.report.interval import Interval
 from dehazelib.report.measures import (
-    OURS,
     compute_row,
     counted,
     of_compute,
@@ -71,22 +70,9 @@ def separable_tradeoff(rows: Rows, claim: Claim) -> Finding:
 
 
 def cheap_inference(rows: Rows, claim: Claim) -> Finding:
-    """The rank by printed times; beside it the ranks by measured ones."""
     times = published("table9").set_index("key").inference_ms
     rank = 1 + int((times < times["full_framework"]).sum())
-    evidence = {"networks": len(times)} | _measured_ranks(rows, times.index.drop("full_framework"))
-    return Finding(Interval(rank), of_tables(9), evidence, reason=Reason.UNSTATED)
-
-
-def _measured_ranks(rows: Rows, others: pd.Index) -> dict:
-    try:
-        student = compute_row(rows, "student", needs="latency_ms")
-        ours = {name: compute_row(rows, name, student.device, "latency_ms").latency_ms for name in OURS}
-        times = [compute_row(rows, key, student.device, "latency_ms").latency_ms for key in others]
-    except NotTested:
-        return {}
-    ranks = {name: 1 + sum(other < time for other in times) for name, time in ours.items()}
-    return {"measured_ranks": ranks, "machine": str(Machine.of(student))}
+    return Finding(Interval(rank), of_tables(9), {"networks": len(times)}, reason=Reason.UNSTATED)
 
 
 def recipe_as_stated(rows: Rows, claim: Claim) -> Finding:
@@ -220,20 +206,6 @@ def _step_over_student(timed: pd.DataFrame) -> dict[str, Interval]:
 # ----------------------------------------------------------------------------------------------------------------- data
 
 
-def training_set(rows: Rows, claim: Claim) -> Finding:
-    """Our training sets leave out validation scenes, so the rows bound the count from below but do not decide it."""
-    data = sorted(set(rows.runs.data)) if "data" in rows.runs else []
-    if data != ["its"]:
-        raise NotTested(Reason.OTHER_DATA, data=data)
-    curves = rows.curves[rows.curves.label == "student"].dropna(subset=["images", "epoch"])
-    if curves.empty:
-        raise NotTested(Reason.NOT_RUN, missing=["student"])
-    images = float((curves.images / curves.epoch).median())
-    per_scene = {"clear": 10, "hazy": 1}[claim.b]
-    return Finding(Interval(round(images / per_scene)), ("curves.csv: label=student; images / epoch",),
-                   reason=Reason.INCOMPLETE)
-
-
 def test_pairs(rows: Rows, claim: Claim) -> Finding:
     scores = rows.scores[rows.scores.test_set == claim.b]
     if "task" in scores:
@@ -250,4 +222,4 @@ def test_pairs(rows: Rows, claim: Claim) -> Finding:
 PAPER_AND_COMPUTING: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
     headline_joint, beats_baselines, student_tradeoff, separable_tradeoff, cheap_inference, recipe_as_stated,
     student_resolutions, batch_norm_count, branches, decoupled, separable_compute, separable_latency, budget_spread,
-    training_overhead, training_set, test_pairs)}
+    training_overhead, test_pairs)}

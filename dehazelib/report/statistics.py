@@ -85,22 +85,22 @@ def paired_interval(scores_a: pd.DataFrame, scores_b: pd.DataFrame, metric: str,
     return Interval(difference, low, high)
 
 
-def equivalence(low: float, high: float, margin: float = 0.1) -> str:
+def equivalence(interval: Interval, margin: float = 0.1) -> str:
     """Returns "equivalent", "better", "worse" or "undecided" for the interval of a difference.
 
-    low, high: limits of the interval; NaN limits decide nothing. margin: the largest difference of no practical
-    importance, in the same unit (default 0.1 dB), above 0. An interval inside +-margin is equivalent, whichever its
-    sign; otherwise one that excludes 0 is better or worse. Raises ValueError on a margin of 0 or less or low > high.
+    An interval without limits decides nothing. margin: the largest difference of no practical importance, in the same
+    unit (default 0.1 dB), above 0. An interval inside +-margin is equivalent, whichever its sign; otherwise one that
+    excludes 0 is better or worse. Raises ValueError on a margin of 0 or less or low > high.
     Source: two one-sided tests, Schuirmann, J. Pharmacokinetics and Biopharmaceutics 1987.
 
-    >>> equivalence(-0.02, 0.05), equivalence(0.3, 0.9), equivalence(-0.5, 0.9)
+    >>> equivalence(Interval(0, -0.02, 0.05)), equivalence(Interval(0.6, 0.3, 0.9)), equivalence(Interval(0, -0.5, 0.9))
     ('equivalent', 'better', 'undecided')
     """
-    if margin <= 0 or low > high:
-        raise ValueError(f"equivalence needs margin > 0 and low <= high, not margin {margin}, low {low}, high {high}.")
-    if -margin < low and high < margin:
+    if margin <= 0 or interval.low > interval.high:
+        raise ValueError(f"equivalence needs margin > 0 and low <= high, not margin {margin} and {interval}.")
+    if -margin < interval.low and interval.high < margin:
         return "equivalent"
-    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+    return {1: "better", -1: "worse", 0: "undecided"}[interval.sign()]
 
 
 def _seeds_by_images(scores: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -219,13 +219,12 @@ def compared(rows: Rows, a: str, b: str) -> dict:
 
 def judged(rows: Rows, a: str, b: str) -> dict:
     """Returns `compared` and its verdict: equivalent, better, worse, undecided, one seed; empty without limits."""
-    line = compared(rows, a, b)
-    difference = [line[name] for name in DIFFERENCE]
-    if not np.isfinite(difference).all():
+    line, interval = compared(rows, a, b), rows.difference(a, b)
+    if not interval.bounded:
         return line | {"verdict": ""}
     if min(rows.summary(label)["seeds"] for label in (a, b)) < 2:
         return line | {"verdict": "one seed"}  # over scenes only: a better training looks like a luckier one
-    return line | {"verdict": equivalence(*difference[1:])}
+    return line | {"verdict": equivalence(interval)}
 
 
 def _amount(values: pd.DataFrame) -> dict:

@@ -19,7 +19,6 @@ class Reason(StrEnum):
     INCONCLUSIVE = "the interval includes values that agree with the claim and values that do not"
     NOT_RUN = "it was not run"
     OTHER_TEST_SET = "it was scored on other images than those of SOTS-indoor"
-    OTHER_DATA = "it was trained on other data than the files of ITS"
     FEWER_IMAGES = "it was trained on fewer images than in the paper, so that a lower score contradicts nothing"
     BELOW_BICUBIC = "a network scores below bicubic resizing, so that the size of the difference means nothing yet"
     UNEQUAL_BUDGETS = "the runs compared were trained on different numbers of images"
@@ -33,7 +32,7 @@ class Reason(StrEnum):
     OTHER_GPU = "it was timed on another machine than the paper's"
     INCOMPLETE = "not everything that the claim speaks of was measured"
     UNSTATED = "the paper does not say what would decide it"
-    UNSEEN = "what the authors did with their files cannot be seen from outside"
+    UNSEEN = "the authors' files, and what they did with them, are not seen here"
 
 
 @dataclass(frozen=True)

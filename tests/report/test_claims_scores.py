@@ -287,11 +287,3 @@ def test_only_all_500_pairs_confirm_a_test_set(tmp_path, claim, test_set):
     assert judge(tmp_path, claim, scores=scores).status == REPRODUCED
     found = judge(tmp_path, claim, scores=scores[:250])
     assert (found.interval.value, found.reason) == (250, Reason.INCOMPLETE)
-
-
-def test_the_size_of_the_training_set_is_read_only_from_its_files(tmp_path):
-    curves = [row | {"images": 13490 * row["step"]} for row in curve("student", loss=[0.0, 0.0, 0.0])]
-    for claim, count in (("its_hazy_images", 13490), ("its_clear_images", 1349)):
-        found = judge(tmp_path, claim, curves=curves, runs=[run("student", "student", 1, data="its")])
-        assert (found.interval.value, found.reason) == (count, Reason.INCOMPLETE)
-    assert judge(tmp_path, claim, runs=[run("student", "student", 1, data="nyu")]).reason == Reason.OTHER_DATA

@@ -112,13 +112,13 @@ def test_scores_that_cannot_be_paired_are_an_error():
     (-0.5, 0.5, "undecided"), (0.05, 0.3, "better"), (-0.1, 0.1, "undecided"), (np.nan, np.nan, "undecided"),
 ])
 def test_an_interval_is_better_worse_equivalent_or_undecided(low, high, verdict):
-    assert equivalence(low, high, 0.1) == verdict
+    assert equivalence(Interval(0, low, high), 0.1) == verdict
 
 
 @pytest.mark.parametrize("low, high, margin", [(0, 1, 0), (1, 0, 0.1)])
 def test_a_margin_of_zero_or_swapped_limits_are_an_error(low, high, margin):
     with pytest.raises(ValueError, match="margin > 0 and low <= high"):
-        equivalence(low, high, margin)
+        equivalence(Interval(0, low, high), margin)
 
 
 def test_more_images_of_a_scene_do_not_narrow_an_interval():
