@@ -1,6 +1,5 @@
 """Tables of what the paper did not measure: controls, other networks, protocols, haze levels, long runs, real haze."""
 
-import numpy as np
 import pandas as pd
 
 from dehazelib.evaluation.protocols import POOLED, PROTOCOLS, pooled
