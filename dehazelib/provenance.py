@@ -14,8 +14,6 @@ from typing import Any
 from dehazelib import paths
 
 PACKAGES = ("torch", "lightning", "numpy", "scipy", "pandas", "scikit-image", "pillow", "matplotlib", "seaborn")
-
-
 MACHINE = ["processor", "threads", "gpu"]  # columns of a row that say what it was measured on
 
 
