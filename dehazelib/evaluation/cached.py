@@ -28,7 +28,7 @@ def cached_rows(file: Path, keys: list[str], wanted: dict[tuple, object], kind: 
     measures. kinds: what is measured of an item; without all of them it counts as missing. compute: items -> rows.
     """
     known = pd.read_csv(file, dtype={"image": str}) if file.exists() else pd.DataFrame(columns=[*keys, kind])
-    known = known.assign(**{key: "" for key in keys if key not in known})  # a file of before there was this key
+    known = known.assign(**{key: "" for key in keys if key not in known})  # as an older file lacks it
     known = known[known[kind].isin(kinds)]
     measured = known.groupby(keys)[kind].nunique()
     complete = set(measured.index[measured == len(kinds)])
