@@ -1,5 +1,6 @@
 import importlib
 import os
+import re
 
 import h5py
 import numpy as np
@@ -14,7 +15,7 @@ from dehazelib.data.reside import ITS, OUTDOOR, SOTS
 from image_folders import CROPPED, DATA, FRAME, needs, save
 
 module = importlib.import_module("dehazelib.data.check")
-TRAINED, HELD_OUT = read_split("nyu_train")[0], read_split("nyu_validation")[0]
+TRAINED, HELD_OUT = 1, read_split("nyu_validation")[0]
 
 
 @pytest.fixture(scope="module")
@@ -115,38 +116,16 @@ def test_outdoor_images_are_a_test_set_of_their_own(tmp_path, png):
 # --------------------------------------------------- what the check passes can be used, and the reverse
 
 
-def replace(png, path):
-    def change(root):
-        (root / path).unlink(missing_ok=True)
-        os.link(png, root / path)
-    return change
-
-
-def rewrite(path, image):
-    def change(root):
-        (root / path).unlink(missing_ok=True)
-        image.save(root / path)
-    return change
-
-
-FAULTS = {
-    "10 hazy images have no clear image: 1401_1": lambda root, png: (root / "SOTS/indoor/gt/1401.png").unlink(),
-    "1401.png: 64x64 pixels, expected 620x460 or 640x480":
-        lambda root, png: replace(png["small"], "SOTS/indoor/gt/1401.png")(root),
-    "1400.png: expected an 8-bit RGB image, found mode RGBA":
-        lambda root, png: rewrite("SOTS/indoor/gt/1400.png", Image.new("RGBA", FRAME))(root),
-    "1400_3.png: not an image that can be read":
-        lambda root, png: (root / "SOTS/indoor/hazy/1400_3.png").unlink() or
-        (root / "SOTS/indoor/hazy/1400_3.png").write_text("version https://git-lfs"),
-    "1.png: expected a grey depth map of 8 or 16 bits, found mode RGB":
-        lambda root, png: replace(png["frame"], f"nyu/depth/{TRAINED}.png")(root),
-    f"{TRAINED}.png: 620x460 pixels, expected 640x480":
-        lambda root, png: replace(png["cropped"], f"nyu/rgb/{TRAINED}.png")(root),
-    "belongs to the SOTS test set": lambda root, png: add_nyu(root, png, [1449]),
-    "ids have but one of rgb and depth": lambda root, png: (root / f"nyu/rgb/{HELD_OUT}.png").unlink(),
-    "none of its 1 scenes is one of the study's validation scenes":
-        lambda root, png: [(root / f"nyu/{kind}/{HELD_OUT}.png").unlink() for kind in ("rgb", "depth")],
-}
+FAULTS = [  # what is told, the file that has the fault, and what stands there instead (None: nothing)
+    ("10 hazy images have no clear image: 1401_1", "SOTS/indoor/gt/1401.png", None),
+    ("1401.png: 64x64 pixels, expected 620x460 or 640x480", "SOTS/indoor/gt/1401.png", ("RGB", (64, 64))),
+    ("1400.png: expected an 8-bit RGB image, found mode RGBA", "SOTS/indoor/gt/1400.png", ("RGBA", FRAME)),
+    ("1400_3.png: not an image that can be read", "SOTS/indoor/hazy/1400_3.png", "version https://git-lfs"),
+    ("1.png: expected a grey depth map of 8 or 16 bits, found mode RGB", "nyu/depth/1.png", ("RGB", FRAME)),
+    ("1.png: 620x460 pixels, expected 640x480", "nyu/rgb/1.png", ("RGB", CROPPED)),
+    ("ids have but one of rgb and depth", "nyu/rgb/1.png", None),
+    ("['kitchen.png'] are not ids", "nyu/rgb/kitchen.png", ("RGB", FRAME)),
+]
 
 
 def use(root):
@@ -164,14 +143,31 @@ def test_a_sound_folder_passes_and_can_be_used(tmp_path, png):
     use(tmp_path)
 
 
-@pytest.mark.parametrize("told", FAULTS)
-def test_what_cannot_be_used_is_a_problem_and_the_reverse(tmp_path, png, told):
+@pytest.mark.parametrize("told, file, instead", FAULTS)
+def test_what_cannot_be_used_is_a_problem_and_the_reverse(tmp_path, png, told, file, instead):
     add_nyu(add_sots(tmp_path, png, scenes=2), png)
-    FAULTS[told](tmp_path, png)
-    report = check(tmp_path)
+    (tmp_path / file).unlink(missing_ok=True)
+    if isinstance(instead, str):
+        (tmp_path / file).write_text(instead)
+    elif instead:
+        mode, size = instead
+        save(tmp_path / file, size, mode=mode)
+    told_of_problem(tmp_path, told)
+
+
+@pytest.mark.parametrize("ids, told", [
+    ([1, 2], "none of its 2 scenes is one of the study's validation scenes"),
+    ([HELD_OUT], "none of its 1 scenes is one of the study's training scenes"),
+    ([1, HELD_OUT, 1449], "belongs to the SOTS test set")])
+def test_frames_that_leave_nothing_to_train_or_to_select_on_are_a_problem(tmp_path, png, ids, told):
+    told_of_problem(add_nyu(add_sots(tmp_path, png, scenes=1), png, ids), told)
+
+
+def told_of_problem(root, told):
+    report = check(root)
     assert any(told in problem for problem in report.problems) and report.uses != ["scoring", "training"]
-    with pytest.raises(DataError, match=told):
-        use(tmp_path)
+    with pytest.raises(DataError, match=re.escape(told)):
+        use(root)
 
 
 def test_only_the_deep_check_finds_a_damaged_body(tmp_path, png):

@@ -191,6 +191,7 @@ def test_haze_levels_of_genuine_test_images_are_recovered(scene):
         assert 0.95 < largest_depth < 1.01  # relative to its own maximum, not in metres
 
 
+@pytest.mark.slow
 @needs("SOTS")
 def test_psnr_of_the_hazy_test_images_themselves():
     sots = open_pairs(DATA, SOTS)

@@ -13,6 +13,7 @@ from dehazelib.data.rooms.textures import Material
 
 SHAPES = ("plane", "box", "cylinder", "sphere")
 CORNERS = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, 8)  # of the unit box
+Size = tuple[int, int]  # height, width in pixels
 NEAR = 1e-3  # metres: a ray never hits the surface it starts from
 
 
@@ -37,12 +38,12 @@ class Solid:
             raise ValueError(f"half sizes of a {self.shape} must be positive metres, got {self.half}")
 
     @cached_property
-    def radius(self):
+    def radius(self) -> float:
         """Of the ball around the box that holds the solid, metres."""
         return float(np.linalg.norm(self.half))
 
     @cached_property
-    def to_unit(self):
+    def to_unit(self) -> np.ndarray:
         """Matrix from directions of the world to those of the unit shape."""
         return (self.axes / np.asarray(self.half)[:, None]).astype(np.float32)  # (3, 3)
 
@@ -57,11 +58,11 @@ class Camera:
     focal: float
 
     @cached_property
-    def axes(self):
+    def axes(self) -> np.ndarray:
         """Right, forward and up (3, 3), rows."""
         return rotation(-self.yaw, self.pitch)
 
-    def rays(self, size):
+    def rays(self, size: Size) -> np.ndarray:
         """Ray directions (3, h, w) float32, one metre long along the optical axis, so distance = depth."""
         height, width = size
         right, forward, up = self.axes
@@ -70,7 +71,7 @@ class Camera:
         grid = forward[:, None, None] + right[:, None, None] * u + up[:, None, None] * v[:, None]
         return grid.astype(np.float32)
 
-    def window(self, solid, size):
+    def window(self, solid: Solid, size: Size) -> tuple[slice, slice] | None:
         """Rows and columns (slices) of an image of `size` that can see the solid; None when it is behind."""
         corners = solid.axes.T @ (CORNERS * np.asarray(solid.half)[:, None])  # (3, 8)
         corners += (solid.centre - self.position)[:, None]
@@ -83,10 +84,12 @@ class Camera:
         columns, rows = size[1] / 2 + scale * x / depth, size[0] / 2 - scale * z / depth
         spans = (rows, size[0]), (columns, size[1])
         edges = [(max(int(p.min()) - 1, 0), min(int(p.max()) + 2, n)) for p, n in spans]
-        return tuple(slice(a, b) for a, b in edges) if all(a < b for a, b in edges) else None
+        if any(first >= last for first, last in edges):
+            return None
+        return tuple(slice(first, last) for first, last in edges)
 
 
-def rotation(yaw=0.0, tilt=0.0, roll=0.0):
+def rotation(yaw: float = 0.0, tilt: float = 0.0, roll: float = 0.0) -> np.ndarray:
     """Axes (3, 3), rows: roll about y, tilt about x, then yaw about z (radians, anticlockwise from above)."""
     (cy, cx, cz), (sy, sx, sz) = np.cos([roll, tilt, yaw]), np.sin([roll, tilt, yaw])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
@@ -95,7 +98,7 @@ def rotation(yaw=0.0, tilt=0.0, roll=0.0):
     return about_y @ about_x @ about_z
 
 
-def transform(matrix, vectors):
+def transform(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """matrix (k, 3) times vectors (3, n); without BLAS, so that the order of the sum is fixed."""
     total = matrix[:, :1] * vectors[0]
     for axis in (1, 2):
@@ -103,7 +106,7 @@ def transform(matrix, vectors):
     return total
 
 
-def distance(solid, origin, directions):
+def distance(solid: Solid, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Distance (...,) along each ray to the solid, in lengths of its direction; inf where it is missed.
 
     origin (3,) metres, directions (3, ...). A ray that starts inside meets the far side.
@@ -123,7 +126,7 @@ def distance(solid, origin, directions):
     return np.where((near <= far) & (t > NEAR), t, np.float32(np.inf))
 
 
-def _interval(shape, origin, directions):
+def _interval(shape: str, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Entry and exit distances of rays and a unit shape; entry > exit means a miss."""
     round_axes = {"box": 0, "cylinder": 2, "sphere": 3}[shape]
     near, far = np.float32(-np.inf), np.float32(np.inf)
@@ -143,7 +146,7 @@ def _interval(shape, origin, directions):
     return near, far
 
 
-def cast(solids, camera, size):
+def cast(solids: list[Solid], camera: Camera, size: Size) -> tuple[np.ndarray, np.ndarray]:
     """Depth (h, w) float32 in metres along the optical axis, and index (h, w) int16 of the solid seen.
 
     Raises ValueError when a ray meets nothing: a scene must be closed.

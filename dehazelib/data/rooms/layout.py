@@ -1,9 +1,13 @@
 """Random rooms: walls, windows and doors, what lies beyond, where the furniture stands, lamps and camera."""
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.random import Generator
 
 from dehazelib.data.rooms.furniture import (
     FURNITURE,
+    Part,
     box_between,
     cabinet,
     cartons,
@@ -18,22 +22,40 @@ from dehazelib.data.rooms.furniture import (
     table,
     wardrobe,
 )
-from dehazelib.data.rooms.geometry import Camera, Solid, rotation
+from dehazelib.data.rooms.geometry import Camera, rotation
 from dehazelib.data.rooms.materials import dark, fabric, ground, tint, wall_paint
-from dehazelib.data.rooms.shading import Light
+from dehazelib.data.rooms.shading import Light, Scene
 from dehazelib.data.rooms.textures import Material
 
 FOCAL = 1.08  # in image heights: the 519 px at 480 rows of the camera behind NYU Depth v2
 
 
-def furnish(rng):
-    """Solids, lights, ambient light, openness of a point and camera, for `render`, of a random room."""
+class Opening(NamedTuple):
+    """A hole in a wall, in metres: from left to right along the wall, from bottom to top."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+class Side(NamedTuple):
+    """A wall: the middle of its foot, its direction (radians), its length (metres)."""
+
+    name: str
+    foot: tuple[float, float, float]
+    yaw: float
+    extent: float
+
+
+def furnish(rng: Generator) -> Scene:
+    """A random room."""
     width, length, height = rng.uniform(3.2, 5.5), rng.uniform(4.2, 6.8), rng.uniform(2.4, 2.8)
-    sides = (("far", (width / 2, length, 0), 0.0, width), ("left", (0, length / 2, 0), np.pi / 2, length),
-             ("right", (width, length / 2, 0), -np.pi / 2, length))  # name, middle of its foot, yaw, extent
+    sides = [Side("far", (width / 2, length, 0), 0.0, width), Side("left", (0, length / 2, 0), np.pi / 2, length),
+             Side("right", (width, length / 2, 0), -np.pi / 2, length)]
     kinds = rng.permutation([rng.choice(["door", "window"]), "window", "none"])
-    openings = dict(zip(("far", "left", "right"), kinds))
-    gaps = {side: rng.uniform(1.6, 3.2) if what == "door" else 0.9 for side, what in openings.items()}
+    openings = {side.name: kind for side, kind in zip(sides, kinds)}
+    gaps = {name: rng.uniform(1.6, 3.2) if kind == "door" else 0.9 for name, kind in openings.items()}
     wall = wall_paint(rng)
     parts = shell(width, length, height, wall, ground(rng))
     low, high = np.array([-0.05, -0.6, -0.1]), np.array([width + 0.05, length + 0.05, height + 0.1])
@@ -41,29 +63,29 @@ def furnish(rng):
     lights = [Light(middle_of_ceiling, np.array([width * 0.3, length * 0.25, 0.01]),
                     rng.uniform(1.0, 2.0) * np.array([1, 0.96, 0.9]), low, high)]
     eye = np.array([width * rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), rng.uniform(1.15, 1.6)])
-    for name, foot, yaw, extent in sides:
-        what, accent = openings[name], wall if rng.random() < 0.75 else wall_paint(rng)
-        here, hole = side_wall(rng, what, extent, height, accent)
-        here += beyond(rng, what, gaps[name], hole, height)
-        here += furnishings(rng, extent, what, hole, rotation(yaw) @ (eye - foot))
-        parts += place(here, foot, yaw)
-        lights += opening_lights(rng, what, hole, gaps[name], foot, yaw, height, low, high)
+    for side in sides:
+        kind, gap = openings[side.name], gaps[side.name]
+        accent = wall if rng.random() < 0.75 else wall_paint(rng)
+        here, hole = side_wall(rng, kind, side.extent, height, accent)
+        here += beyond(rng, kind, gap, hole, height)
+        here += furnishings(rng, side.extent, kind, hole, rotation(side.yaw) @ (eye - side.foot))
+        parts += place(here, side.foot, side.yaw)
+        lights += opening_lights(rng, kind, hole, gap, side, height, low, high)
     aim = np.array([width * rng.uniform(0.1, 0.9), length, 0]) - eye
     yaw = np.arctan2(aim[0], aim[1])
-    parts += middle(rng, width, length, eye, yaw, height)
+    parts += middle(rng, eye, yaw, height)
     camera = Camera(eye, yaw, rng.uniform(-0.26, -0.08), FOCAL)
-    solids = [Solid(s, c, h, rotation(y, t), m, k) for s, c, h, m, y, t, k in parts]
     ambient = rng.uniform(0.25, 0.5) * (0.6 + 0.4 * np.array(wall.colour) / max(wall.colour))
     room = np.array([width, length, height], np.float32)
 
-    def corner(points):  # darker near walls, floor and ceiling
+    def openness(points: np.ndarray) -> np.ndarray:  # darker near walls, floor and ceiling
         gap = np.minimum(np.abs(points), np.abs(points - room[:, None]))
         return (1 - 0.35 * np.exp(-gap / 0.25)).prod(0)
 
-    return solids, lights, ambient, corner, camera
+    return Scene([one.solid() for one in parts], lights, ambient, openness, camera)
 
 
-def shell(width, length, height, wall, floor):
+def shell(width: float, length: float, height: float, wall: Material, floor: Material) -> list[Part]:
     """Floor, ceiling and the wall behind the camera; they reach far beyond the room and close the scene."""
     white = Material(tint(0.1, 0.05, 0.9), "plaster")
     return [part("plane", (width / 2, length / 2, 0), (20, 20, 1), floor, casts=False),
@@ -71,45 +93,46 @@ def shell(width, length, height, wall, floor):
             part("plane", (width / 2, -0.5, height / 2), (20, 20, 1), wall, tilt=np.pi / 2, casts=False)]
 
 
-def clear_of(eye, parts):
+def clear_of(eye: np.ndarray, parts: list[Part]) -> list[Part]:
     """The parts of one piece of furniture, or none of them when it is nearer than 0.5 m to the eye (3,)."""
-    gaps = [np.abs(rotation(yaw, tilt) @ (eye - centre)) - half for _, centre, half, _, yaw, tilt, _ in parts]
+    gaps = [np.abs(rotation(one.yaw, one.tilt) @ (eye - one.centre)) - one.half for one in parts]
     return parts if min(np.linalg.norm(np.maximum(gap, 0)) for gap in gaps) > 0.5 else []
 
 
-def side_wall(rng, what, extent, height, wall):
-    """Parts of a wall, foot at the origin, and its opening (left, right, bottom, top) or None."""
+def side_wall(rng: Generator, kind: str, extent: float, height: float,
+              wall: Material) -> tuple[list[Part], Opening | None]:
+    """Parts of a wall, foot at the origin, and its opening, if any. kind: door, window or none."""
     left, right, thick = -extent / 2 - 0.1, extent / 2 + 0.1, 0.12
     trim = Material(tint(0.1, 0.05, rng.choice([0.35, 0.9])))
-    if what == "none":
+    if kind == "none":
         hole, panels = None, [(left, right, 0, height)]
     else:
-        wide = rng.uniform(0.9, 1.5) if what == "door" else rng.uniform(1.0, 1.9)
+        wide = rng.uniform(0.9, 1.5) if kind == "door" else rng.uniform(1.0, 1.9)
         centre = rng.uniform(-0.3, 0.3) * (extent - wide)
-        bottom = 0.0 if what == "door" else rng.uniform(0.8, 1.0)
+        bottom = 0.0 if kind == "door" else rng.uniform(0.8, 1.0)
         top = rng.uniform(2.0, 2.25)
-        hole = centre - wide / 2, centre + wide / 2, bottom, top
-        panels = [(left, hole[0], 0, height), (hole[1], right, 0, height), (hole[0], hole[1], top, height)]
-        panels += [(hole[0], hole[1], 0, bottom)] if bottom else []
+        hole = Opening(centre - wide / 2, centre + wide / 2, bottom, top)
+        panels = [(left, hole.left, 0, height), (hole.right, right, 0, height), (hole.left, hole.right, top, height)]
+        panels += [(hole.left, hole.right, 0, bottom)] if bottom else []
     parts = [box_between((a, 0, c), (b, thick, d), wall, casts=False) for a, b, c, d in panels]
     parts += [box_between((a, -0.015, 0), (b, 0, 0.1), trim, casts=False) for a, b, c, d in panels if c == 0]
     if hole:
         a, b, c, d = hole
         frame = [(a - 0.07, a + 0.01, c, d + 0.07), (b - 0.01, b + 0.07, c, d + 0.07),
                  (a, b, d - 0.01, d + 0.07)]
-        if what == "window":
+        if kind == "window":
             bar = (a + b) / 2
             frame += [(a - 0.1, b + 0.1, c - 0.05, c + 0.01), (bar - 0.02, bar + 0.02, c, d)]
         parts += [box_between((p, -0.03, r), (q, thick, s), trim, casts=False) for p, q, r, s in frame]
     return parts, hole
 
 
-def beyond(rng, what, gap, hole, height):
+def beyond(rng: Generator, kind: str, gap: float, hole: Opening | None, height: float) -> list[Part]:
     """What is seen through the opening, `gap` metres behind it: daylight and blinds, or another lit room."""
-    if what == "none":
+    if kind == "none":
         return []
     a, b, c, d = hole
-    if what == "window":
+    if kind == "window":
         sky = tint(rng.choice([0.25, 0.58]), rng.uniform(0.05, 0.3), 1.0)
         view = Material(sky, rng.choice(["carpet", "plaster"]), (4.0, 4.0), glow=rng.uniform(1.5, 5.0))
         parts = [part("plane", ((a + b) / 2, gap, height / 2), (15, 4, 1), view, tilt=np.pi / 2, casts=False)]
@@ -133,13 +156,14 @@ def beyond(rng, what, gap, hole, height):
     return parts + place(picture(rng), (a - 0.3, gap, 1.6))
 
 
-def opening_lights(rng, what, hole, gap, foot, yaw, height, low, high):
+def opening_lights(rng: Generator, kind: str, hole: Opening | None, gap: float, side: Side, height: float,
+                   low: np.ndarray, high: np.ndarray) -> list[Light]:
     """Daylight that enters by a window, or the lamp of the room behind a doorway."""
-    if what == "none":
+    if kind == "none":
         return []
     a, b, c, d = hole
-    turn = rotation(yaw).T
-    if what == "window":
+    turn, foot = rotation(side.yaw).T, side.foot
+    if kind == "window":
         centre = turn @ np.array([(a + b) / 2, -0.25, (c + d) / 2]) + foot
         extent = np.abs(turn @ np.array([(b - a) / 2, 0.02, (d - c) / 2]))
         return [Light(centre, extent, rng.uniform(1.5, 4.0) * np.array([0.92, 0.98, 1.08]), low, high)]
@@ -150,26 +174,26 @@ def opening_lights(rng, what, hole, gap, foot, yaw, height, low, high):
                   np.minimum(near, far), np.maximum(near, far))]
 
 
-def furnishings(rng, extent, what, hole, eye):
+def furnishings(rng: Generator, extent: float, kind: str, hole: Opening | None, eye: np.ndarray) -> list[Part]:
     """Furniture side by side along a wall, leaving a doorway free, and pictures above it."""
     parts, x = [], -extent / 2 + rng.uniform(0.1, 0.5)
     while x < extent / 2 - 0.5:
         builder = list(FURNITURE)[rng.integers(len(FURNITURE))]
         wide = FURNITURE[builder]
         tall = builder in (shelf, wardrobe)
-        blocked = hole and x < hole[1] and x + wide > hole[0] and (what == "door" or tall)
+        blocked = hole and x < hole.right and x + wide > hole.left and (kind == "door" or tall)
         if blocked or x + wide > extent / 2:
             x += 0.25
             continue
         parts += clear_of(eye, place(builder(rng), (x + wide / 2, -0.04, 0), rng.normal(0, 0.03)))
-        bare = not hole or x + wide < hole[0] - 0.3 or x > hole[1] + 0.3
+        bare = not hole or x + wide < hole.left - 0.3 or x > hole.right + 0.3
         if bare and builder not in (shelf, wardrobe, plant, floor_lamp):
             parts += place(picture(rng), (x + wide * rng.uniform(0.3, 0.7), 0, rng.uniform(1.55, 1.9)))
         x += wide + rng.uniform(0.05, 0.3)
     return parts
 
 
-def middle(rng, width, length, eye, yaw, height):
+def middle(rng: Generator, eye: np.ndarray, yaw: float, height: float) -> list[Part]:
     """Rug, table and chairs, things near the camera that reach into the picture, and a hanging lamp."""
     ahead, aside = np.array([np.sin(yaw), np.cos(yaw), 0]), np.array([np.cos(yaw), -np.sin(yaw), 0])
     foot, turn = np.array([eye[0], eye[1], 0]), rng.uniform(-0.5, 0.5)

@@ -18,7 +18,7 @@ SPLITS = {"train": 48, "validation": 8, "test": 12}
 SIZE = (240, 320)  # height, width in pixels
 
 
-def scene(split, index):
+def scene(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Clear image uint8 (240, 320, 3) and depth float32 (240, 320) of one room, metres along the axis.
 
     split: a key of `SPLITS`; index: 0 <= index < SPLITS[split]. The same pair gives the same room
@@ -30,12 +30,11 @@ def scene(split, index):
     if not 0 <= index < SPLITS[split]:
         raise ValueError(f"scene {index} of {split!r} does not exist: use 0 to {SPLITS[split] - 1}")
     rng = np.random.default_rng([ROOMS_VERSION, list(SPLITS).index(split), index])
-    solids, lights, ambient, corner, camera = furnish(rng)
-    colour, depth = render(solids, lights, ambient, corner, camera, SIZE)
+    colour, depth = render(furnish(rng), SIZE)
     return photograph(rng, colour), depth
 
 
-def make(split):
+def make(split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images uint8 (n, 240, 320, 3), depths uint16 (n, 240, 320), names like "train_00", of a whole split.
 
     Depths are round(65535 * depth / largest depth of that image), all that the scattering model needs. Rooms
@@ -52,7 +51,7 @@ def make(split):
     return np.stack(images), np.stack(relative), [f"{split}_{index:02d}" for index in range(count)]
 
 
-def motorcycle():
+def motorcycle() -> tuple[np.ndarray, np.ndarray]:
     """Clear image uint8 (500, 740, 3) and depth float32 (500, 740), metres, of a real room with a motorcycle.
 
     depth = focal * baseline / (disparity + offset), with the calibration `skimage.data.stereo_motorcycle`
@@ -76,7 +75,7 @@ def motorcycle():
     return image[:height, :width], depth[:height, :width].astype(np.float32)
 
 
-def photograph(rng, colour):
+def photograph(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
     """Image uint8 of linear light (h, w, 3): exposure, white balance, vignetting, contrast, some noise."""
     height, width = colour.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -85,7 +84,7 @@ def photograph(rng, colour):
     colour = colour * np.exp([warm, green, -warm])
     bright = rng.uniform(0.33, 0.5)  # mean of the finished picture
 
-    def develop(exposure):
+    def develop(exposure: float) -> np.ndarray:
         light = 1 - np.exp(-exposure * colour)  # highlights fade to white
         return np.clip(1.12 * light ** (1 / 2.2) - 0.08, 0, 1)
 

@@ -1,10 +1,11 @@
 """Light on solids in NumPy: lamps with soft shadows, highlights, and anti-aliased colour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from dehazelib.data.rooms.geometry import NEAR, cast, distance, transform
+from dehazelib.data.rooms.geometry import NEAR, Camera, Size, Solid, cast, distance, transform
 from dehazelib.data.rooms.textures import sample_texture
 
 MARGIN = 0.01  # metres added to solids before they are ruled out: rounding must not decide about a shadow
@@ -20,13 +21,25 @@ class Light:
     low: np.ndarray
     high: np.ndarray
 
-    def reaches(self, solid):
+    def reaches(self, solid: Solid) -> bool:
         """False when the solid lies outside the space of the lamp, so that its shadow cannot be seen."""
         gap = np.maximum(np.maximum(self.low - solid.centre, solid.centre - self.high), 0)
         return np.linalg.norm(gap) < solid.radius + MARGIN
 
 
-def _surface(solid, points, toward, footprint):
+@dataclass(frozen=True)
+class Scene:
+    """All that a picture is made of."""
+
+    solids: list[Solid]
+    lights: list[Light]
+    ambient: np.ndarray  # RGB, light from everywhere
+    openness: Callable[[np.ndarray], np.ndarray]  # points (3, n) -> (n,) in [0, 1]: how much of it reaches them
+    camera: Camera
+
+
+def _surface(solid: Solid, points: np.ndarray, toward: np.ndarray,
+             footprint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unit normals (3, n) facing the viewer, and reflectance (n, 3), at `points` (3, n) on the solid."""
     half = np.asarray(solid.half, np.float32)
     centre = np.asarray(solid.centre, np.float32)[:, None]
@@ -55,7 +68,8 @@ def _surface(solid, points, toward, footprint):
     return normal, sample_texture(solid.material, u, v, stretch) * colour
 
 
-def _surfaces(solids, seen, points, toward, footprint):
+def _surfaces(solids: list[Solid], seen: np.ndarray, points: np.ndarray, toward: np.ndarray,
+              footprint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Normals (3, n) and reflectance (n, 3) at `points` (3, n), each on the solid of index `seen` (n,)."""
     normal, albedo = np.empty_like(points), np.empty((len(seen), 3), np.float32)
     order = np.argsort(seen, kind="stable")
@@ -66,7 +80,7 @@ def _surfaces(solids, seen, points, toward, footprint):
     return normal, albedo
 
 
-def _visible(solids, points, source):
+def _visible(solids: list[Solid], points: np.ndarray, source: np.ndarray) -> np.ndarray:
     """True (n,) where no solid stands between `points` (3, n) and the point `source` (3,)."""
     path = points - np.asarray(source, np.float32)[:, None]  # (3, n)
     along = path / np.sqrt((path * path).sum(0))
@@ -83,7 +97,7 @@ def _visible(solids, points, source):
     return clear
 
 
-def _same_solid_mean(values, seen):
+def _same_solid_mean(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Mean of `values` (h, w) over each pixel's 4x4 neighbours on the same solid."""
     padded, labels = np.pad(values, 2, mode="edge"), np.pad(seen, 2, constant_values=-1)
     (height, width), total, count = values.shape, 0, 0
@@ -95,7 +109,7 @@ def _same_solid_mean(values, seen):
     return total / count
 
 
-def _shadow(light, solids, points, lit, seen):
+def _shadow(light: Light, solids: list[Solid], points: np.ndarray, lit: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Fraction (h, w) of the lamp each pixel sees: 16 lamp points shared out over 4x4 pixels, then averaged.
 
     Source: interleaved sampling, Keller and Heidrich, Eurographics Workshop on Rendering 2001.
@@ -111,11 +125,9 @@ def _shadow(light, solids, points, lit, seen):
     return _same_solid_mean(visible.reshape(height, width), seen)
 
 
-def render(solids, lights, ambient, corner, camera, size):
-    """Linear colour (h, w, 3), 2x2 samples per pixel, and depth (h, w) in metres at pixel centres, float32.
-
-    ambient (3,): light from everywhere. corner: points (3, n) -> (n,) in [0, 1], how open they are.
-    """
+def render(scene: Scene, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Linear colour (h, w, 3), 2x2 samples per pixel, and depth (h, w) in metres at pixel centres, float32."""
+    solids, camera = scene.solids, scene.camera
     depth, _ = cast(solids, camera, size)
     fine = tuple(2 * n for n in size)
     far, seen = cast(solids, camera, fine)
@@ -126,9 +138,9 @@ def render(solids, lights, ambient, corner, camera, size):
     normal, albedo = _surfaces(solids, seen.ravel(), points, toward, footprint)
     gloss = np.array([s.material.gloss for s in solids], np.float32)[seen.ravel()]
     glow = np.array([s.material.glow for s in solids], np.float32)[seen.ravel()]
-    openness = corner(points) * (0.7 + 0.3 * normal[2])
-    colour = albedo * (openness[:, None] * np.asarray(ambient, np.float32) + glow[:, None])
-    for light in lights:
+    openness = scene.openness(points) * (0.7 + 0.3 * normal[2])
+    colour = albedo * (openness[:, None] * np.asarray(scene.ambient, np.float32) + glow[:, None])
+    for light in scene.lights:
         direct, highlight = _direct(light, points, normal, toward)
         casters = [solid for solid in solids if solid.casts and light.reaches(solid)]
         shadow = _shadow(light, casters, points + normal * 2 * NEAR, direct > 0.01, seen).ravel() * direct
@@ -138,7 +150,8 @@ def render(solids, lights, ambient, corner, camera, size):
     return colour.reshape(height, 2, width, 2, 3).mean((1, 3)), depth
 
 
-def _direct(light, points, normal, toward):
+def _direct(light: Light, points: np.ndarray, normal: np.ndarray,
+            toward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unshadowed light (n,) with soft fall-off, and highlight (n,): Lambert; Blinn-Phong, exponent 40."""
     to = np.asarray(light.centre, np.float32)[:, None] - points
     square = (to * to).sum(0)

@@ -17,16 +17,16 @@ PATTERNS = ("flat", "plaster", "wood", "planks", "carpet", "weave", "stripes", "
 class Material:
     """What a surface looks like; colour is linear reflectance in [0, 1], multiplied by the texture."""
 
-    colour: tuple = (0.5, 0.5, 0.5)
+    colour: tuple[float, float, float] = (0.5, 0.5, 0.5)
     texture: str = "flat"
-    tile: tuple = (1.0, 1.0)  # metres covered by one repeat of the texture
-    offset: tuple = (0.5, 0.5)  # fraction of a repeat
+    tile: tuple[float, float] = (1.0, 1.0)  # metres covered by one repeat of the texture
+    offset: tuple[float, float] = (0.5, 0.5)  # fraction of a repeat
     gloss: float = 0.0  # strength of the highlight
     glow: float = 0.0  # light given off, in units of reflected white
 
 
 @cache
-def texture_pyramid(name):
+def texture_pyramid(name: str) -> list[np.ndarray]:
     """The texture and its halvings, float32 (h, w, 3), tileable; linear light (photographs) or of mean 1."""
     if name in PHOTOS:
         image = np.atleast_3d(getattr(skimage.data, name)())[..., :3] / 255.0
@@ -46,15 +46,15 @@ def texture_pyramid(name):
     return levels
 
 
-def _pattern(name):
+def _pattern(name: str) -> np.ndarray:
     rng = np.random.default_rng([PATTERNS.index(name), 256])
     y, x = np.mgrid[:256, :256] / 256.0
 
-    def noise(*sigma):  # standard deviations along y and x, or one for both
+    def noise(*sigma: float) -> np.ndarray:  # standard deviations along y and x, or one for both
         field = gaussian_filter(rng.standard_normal((256, 256)), (sigma * 2)[:2], mode="wrap")
         return field / field.std()
 
-    def grain(shift):  # wood: rings stretched along x
+    def grain(shift: np.ndarray) -> np.ndarray:  # wood: rings stretched along x
         return np.sin(2 * np.pi * (3 * y + 0.25 * shift)) * 0.12 + 0.1 * noise(0.7, 14) + 0.08 * noise(3, 40)
 
     if name == "planks":
@@ -75,7 +75,7 @@ def _pattern(name):
     }[name]()
 
 
-def sample_texture(material, u, v, footprint):
+def sample_texture(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """Texture colour (n, 3), bilinear, at `u`, `v` (n,) metres; footprint (n,): metres between samples."""
     pyramid = texture_pyramid(material.texture)
     if material.texture == "flat":
