@@ -20,6 +20,7 @@ PAPER_WEIGHT = 0.25  # w_FA, Table 7
 LONGEST = ("longest-student", "longest-framework")  # labels of the longest pair
 ONWARD = "onward-student"  # label of the run that goes on from the first of them alone
 LONG = (*LONGEST, ONWARD)
+TRUNK = "trunk-student-decay"  # label of the end of the long run of results/plan.md
 HAZY_ALL, PRIOR_ALL = "hazy-all_pairs", "dark_channel_prior-all_pairs"  # their controls
 SEARCH = "search-"  # how the labels of the search's runs begin
 IMAGE, BATCH = (460, 620), 2  # of the paper's training; its w_FA belongs to them

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from dehazelib import paths
-from dehazelib.experiments.plan import LONGEST, ONWARD
+from dehazelib.experiments.plan import LONGEST, ONWARD, TRUNK
 from dehazelib.experiments.spec import SUBSTITUTES
 from dehazelib.report.interval import UNKNOWN, Interval
 from dehazelib.report.statistics import mean_interval, paired_interval
@@ -141,17 +141,24 @@ class Rows:
         return self.of_runs(label, "training_images")
 
     def phases(self, label: str) -> pd.DataFrame:
-        """Returns the rows of runs.csv that led to the first run of a label: itself last, before it those it went on
-        from."""
-        chain = self.runs[self.runs.label == label].iloc[:1]
-        while len(chain) and "start" in chain and chain.start.iloc[0] in set(self.runs.run):
-            chain = pd.concat([self.runs[self.runs.run == chain.start.iloc[0]], chain])
-        return chain
+        """Returns the rows of runs.csv that led to the first run of a label: itself last, before it those that it
+        continues, each with the images and minutes up to the step at which the next one started (start: ID@STEP)."""
+        stages = [self.runs[self.runs.label == label].iloc[:1]]
+        while len(stages[0]) and "start" in stages[0]:
+            name, _, step = stages[0].start.iloc[0].partition("@")
+            before = self.runs[self.runs.run == name]
+            if before.empty:
+                break
+            if step:
+                share = int(step) / before.steps
+                before = before.assign(training_images=before.training_images * share, minutes=before.minutes * share)
+            stages.insert(0, before)
+        return pd.concat(stages)
 
     @property
     def best_student(self) -> str:
         """Returns the label of the one to ship: of the longest students alone the best on all validation pairs."""
-        scores = {label: self.of_runs(label, "held_out_psnr_rgb") for label in (LONGEST[0], ONWARD)}
+        scores = {label: self.of_runs(label, "held_out_psnr_rgb") for label in (LONGEST[0], ONWARD, TRUNK)}
         return max(scores, key=lambda label: np.nan_to_num(scores[label]))
 
     def images_seen(self, label: str) -> float:
