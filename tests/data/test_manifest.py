@@ -114,19 +114,11 @@ def test_data_linked_into_the_root_are_named_by_their_place_there(files, tmp_pat
     assert list(manifest([link / "ITS/a.png"], link, cache)["name"]) == ["ITS/a.png"]
 
 
-def test_an_absent_file_is_told(files):
-    root, _, cache = files
+def test_files_absent_outside_the_root_or_given_twice_are_told(files):
+    root, paths, cache = files
     with pytest.raises(FileNotFoundError, match="gone.png"):
         manifest([root / "gone.png"], root, cache)
-
-
-def test_a_file_outside_the_root_is_told(files):
-    root, paths, cache = files
     with pytest.raises(ValueError, match="b.png: not below"):
         manifest(paths, root / "sub", cache)
-
-
-def test_a_file_given_twice_is_told(files):
-    root, paths, cache = files
     with pytest.raises(ValueError, match="b.png: given twice"):
         manifest([*paths, root / "b.png"], root, cache)
