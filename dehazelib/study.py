@@ -131,6 +131,18 @@ class Study:
         self._forget()  # what was measured since
         return tables.write(name, self.rows)
 
+    def show(self, name: str, columns: Mapping[str, str | list[str]], rows=None):
+        """Returns a few columns of a table to read in a notebook, with the file of the whole one below.
+
+        columns: heading -> column, or value and limits, such as {"PSNR (dB)": PSNR}; see report.readable. rows: those
+        of the table to show, where not all of them.
+        """
+        from dehazelib.report.readable import readable
+
+        whole = self.table(name)
+        file = f"{self.folder.parent.name}/{self.folder.name}/tables/{name}.csv"
+        return readable(whole if rows is None else rows, columns, f"All columns: {file}")
+
     def figure(self, figure, name: str):
         """Returns a matplotlib figure as an image to show, after saving it as figures/<name>.png."""
         from IPython.display import Image

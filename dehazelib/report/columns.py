@@ -55,15 +55,17 @@ def markdown(table: pd.DataFrame) -> str:
     not padded, so that a changed number changes one line."""
     numbers = set(table.select_dtypes("number"))
     lines = [list(table), ["---:" if column in numbers else "---" for column in table]]
-    lines += [[_cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
+    for row in table.to_dict("records"):
+        lines.append([cell(column, value).replace("|", r"\|") for column, value in row.items()])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cell(column: str, value: object) -> str:
+def cell(column: str, value: object) -> str:
+    """Returns a value of a column as text: rounded, empty where there is none."""
     if pd.isna(value):
         return ""
     if not isinstance(value, float):
-        return str(value).replace("|", r"\|")
+        return str(value)
     if np.isinf(value):
         return "∞" if value > 0 else "-∞"
     digits = decimals(column)

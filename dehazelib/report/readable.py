@@ -1,0 +1,39 @@
+"""A few columns of a table, for people: headings with units, a value beside its interval."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from dehazelib.report.columns import cell
+from dehazelib.report.interval import Interval
+
+UNITS = {"psnr": "dB", "difference": "dB", "ssim": "ssim"}  # how the first of three columns begins -> unit
+BELOW = {"selector": "caption", "props": "caption-side: bottom; text-align: left"}
+
+
+def readable(table: pd.DataFrame, columns: Mapping[str, str | list[str]], caption: str = "") -> Styler:
+    """Returns a table to show in a notebook, with these headings and, below it, the caption.
+
+    columns: heading -> a column, or three of them: value and limits, shown as "20.32 [20.05, 20.60]"; the heading says
+    the unit. A cell without a number is empty.
+    """
+    rows = table.to_dict("records")
+    shown = pd.DataFrame({heading: [_text(row, column) for row in rows] for heading, column in columns.items()})
+    numbers = [heading for heading, column in columns.items() if not isinstance(column, str) or _counts(table[column])]
+    styled = shown.style.hide(axis="index").set_caption(caption).set_table_styles([BELOW])
+    return styled.set_properties(subset=numbers, **{"text-align": "right", "white-space": "nowrap"})
+
+
+def _text(row: dict, column: str | list[str]) -> str:
+    if isinstance(column, str):
+        value = row[column]
+        return f"{value:,}" if isinstance(value, int) else cell(column, value)
+    first = column[0]
+    unit = next((unit for start, unit in UNITS.items() if first.startswith(start)), "")
+    text = Interval(*(row[name] for name in column)).text(unit, signed="difference" in first)
+    return text.removesuffix(" dB")
+
+
+def _counts(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values)
