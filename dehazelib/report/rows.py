@@ -54,6 +54,7 @@ class Rows:
     def has(self, label: str, test_set: str | None = None) -> bool:
         return len(self.of(label, test_set)) > 0
 
+    @functools.cache
     def of(self, label: str, test_set: str | None = None) -> pd.DataFrame:
         """Returns the score rows of a label on a test set (default: the main one)."""
         scores = self.scores
