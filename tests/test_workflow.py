@@ -140,7 +140,8 @@ def gpus_asked_for(text: str) -> list[str]:
 
 
 def test_the_command_for_a_cluster_asks_for_a_gpu_for_each_job(tmp_path, real):
-    (line,) = [line for line in (paths.ROOT / "README.md").read_text().splitlines() if "--executor slurm" in line]
+    page = (paths.ROOT / "notebooks" / "README.md").read_text()
+    (line,) = [line for line in page.splitlines() if "--executor slurm" in line]
     text = plan(tmp_path, *shlex.split(line.replace("/shared/folder", str(real)))[1:])
     assert gpus_asked_for(text) == ["1"] * jobs(text, "runs") and jobs(text, "runs") > 100
 
