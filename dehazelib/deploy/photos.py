@@ -25,6 +25,7 @@ DESCRIBING = {  # tags that hold for the result as well: not those of the layout
     Base.Rating, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject,
     ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo,
 }
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B; ITU-R BT.601, as Pillow's
 SPACES = {"CMYK": "CMYK", "LAB": "LAB", "L": "GRAY", "LA": "GRAY"}  # of the profiles of images that are not RGB
 
 
@@ -103,8 +104,12 @@ def dehaze(image, weights: Path | str | Callable | None = None, strength: float 
 
 def dehazed(network: Callable, photo: Photo, strength: float = 1.0, tick: Callable[[int, int], None] | None = None
             ) -> Photo:
-    """Returns the dehazed photograph. What transparency hides has no say in it."""
-    return replace(photo, pixels=_of_array(network, _visible(photo), strength, tick))
+    """Returns the dehazed photograph. What transparency hides has no say in it; one without colours gets none."""
+    given = _visible(photo)
+    pixels = _of_array(network, given, strength, tick)
+    if (given == given[..., :1]).all():
+        pixels = (pixels @ LUMINANCE).round().astype(pixels.dtype)[..., None].repeat(3, 2)
+    return replace(photo, pixels=pixels)
 
 
 def dehaze_file(network: Callable, photo: Path, target: Path, strength: float = 1.0, quality: int = 95,

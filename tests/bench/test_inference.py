@@ -34,7 +34,7 @@ def test_a_benchmark_leaves_larger_images_to_the_reference_and_the_quickest(monk
     sizes = [(8, 8), (16, 16), (24, 24)]
     methods = dict.fromkeys(ms, identity)
     rows = bench.times(methods, sizes, "cpu", repeats=1, seconds=2.0)
-    large = ["eager", bench.KEPT, "quick"]
+    large = ["eager", "quick", bench.KEPT]
     assert rows.groupby("height").method.agg(list).to_dict() == {8: list(ms), 16: large, 24: large}
     rows = bench.times(methods, sizes, "cpu", repeats=1, seconds=1.0)  # eager takes longer than half of that
     assert rows.groupby("height").method.agg(list).to_dict() == {8: list(ms), 16: large[1:], 24: large[1:]}
@@ -59,14 +59,13 @@ def test_a_runtime_that_fails_is_left_out_with_a_line(monkeypatch, capsys):
     methods = {"eager": identity, "torch.compile": fails, "torch.compile, bf16": identity}
     rows = bench.times(methods, [(8, 8), (16, 16)], "cpu", repeats=1, seconds=1.0)
     assert set(rows.method) == {"eager", "torch.compile, bf16"}
-    assert capsys.readouterr().err == "torch.compile is left out at 8x8: no compiler\n"
+    assert set(capsys.readouterr().err.splitlines()) == {"torch.compile is left out: no compiler"}
 
 
-def test_a_photograph_s_memory_and_time_are_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
-    table = photo.run((50, 60))
+def test_a_photograph_s_memory_and_time_are_measured_in_a_process_of_its_own(tmp_path):
+    table = photo.run(tmp_path, (50, 60))
     assert table.peak_mb.between(50, 5000).all() and (table.seconds > 0).all()
-    assert pd.read_csv(tmp_path / "benchmarks" / "photo.csv").height.tolist() == [50]
+    assert pd.read_csv(tmp_path / "photo.csv").height.tolist() == [50]
 
 
 def test_ratios_are_to_eager_or_else_to_eager_with_freed_memory_kept():
@@ -89,12 +88,11 @@ def test_a_runtime_s_accuracy_is_its_change_on_the_same_image():
 
 
 def test_a_benchmark_times_runtimes_that_all_dehaze(student, tmp_path, monkeypatch):
-    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
     monkeypatch.setattr(inference, "SHIPPED", tmp_path / "absent.safetensors")
     monkeypatch.setattr(bench, "runtimes", lambda network, device, folder: {
         bench.REFERENCE: network.to(device), "strips": lambda image: dehaze(image, network)})
-    table = bench.run(sizes=[(8, 9), (16, 18)], repeats=1)
+    table = bench.run(tmp_path, sizes=[(8, 9), (16, 18)], repeats=1)
     methods = {bench.REFERENCE, "strips"} | ({bench.KEPT} if can_keep() else set())
     assert table[table.device == "cpu"].height.tolist()[: len(methods) + 1] == [8] * len(methods) + [16]
-    kept = pd.read_csv(tmp_path / "benchmarks" / "inference.csv")
+    kept = pd.read_csv(tmp_path / "inference.csv")
     assert set(kept.method) == methods and (kept.ms > 0).all()

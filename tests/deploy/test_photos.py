@@ -247,6 +247,15 @@ def test_colours_that_are_not_rgb_are_converted_by_their_profile(tmp_path, mode,
         assert (photo.alpha is None) == (mode != "LA")
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_photo_without_colours_gets_none(student, pixels, value):
+    grey = Image.fromarray(pixels).convert("L")
+    result = dehaze(grey, student, value)
+    assert result.mode == "RGB" and (np.array(result).std(2) == 0).all()
+    coloured = Image.fromarray(dehaze(np.array(grey.convert("RGB")), student, value))
+    assert np.abs(np.array(result)[..., 0].astype(int) - np.array(coloured.convert("L"))).max() <= 1
+
+
 def test_lab_colours_are_those_of_lab():
     white = photos.from_image(Image.merge("LAB", [Image.new("L", SIZE, value) for value in (255, 128, 128)]))
     red = photos.from_image(Image.merge("LAB", [Image.new("L", SIZE, value) for value in (138, 209, 198)]))  # of sRGB
