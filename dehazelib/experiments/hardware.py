@@ -28,9 +28,16 @@ class Hardware(Options):
 
     @property
     def device(self):
-        """Where a network is scored, a torch.device; auto: a CUDA GPU if there is one, else the CPU."""
+        """Where a network is scored, a torch.device; auto: a CUDA GPU if there is one, else the CPU.
+
+        Raises ValueError for one that is asked for and absent.
+        """
         import torch
 
-        if self.accelerator != "auto":
-            return torch.device(self.accelerator)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if self.accelerator == "auto":
+            return torch.device("cuda" if available["cuda"] else "cpu")
+        if not available[self.accelerator]:
+            raise ValueError(f"accelerator is {self.accelerator}, which this torch cannot use here: "
+                             "choose cpu or auto.")
+        return torch.device(self.accelerator)

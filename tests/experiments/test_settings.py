@@ -1,6 +1,7 @@
 """Settings: the profiles, and what is refused, in one line wherever it was given."""
 
 import pytest
+import torch
 import yaml
 
 from dehazelib import Study, paths
@@ -108,3 +109,14 @@ def test_the_hardware_is_the_part_of_the_settings_that_training_needs():
 @pytest.mark.parametrize("value", [1e-5, 0.25, 3, True, None, "a: b", "~", {"a": [{"lr": 1e-3}, "é"]}, {}, []])
 def test_a_value_as_a_line_of_yaml_reads_back_as_itself(value):
     assert yaml.safe_load(one_line(value)) == value and "\n" not in one_line(value)
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_accelerator_names_the_device_of_scoring_if_there_is_one(monkeypatch, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: not gpu)
+    here, absent = ("cuda", "mps") if gpu else ("mps", "cuda")
+    devices = {name: Hardware(accelerator=name).device.type for name in ("auto", "cpu", here)}
+    assert devices == {"auto": "cuda" if gpu else "cpu", "cpu": "cpu", here: here}
+    with pytest.raises(ValueError, match=f"accelerator is {absent}, which this torch cannot use here: choose cpu"):
+        Hardware(accelerator=absent).device

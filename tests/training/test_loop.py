@@ -248,13 +248,6 @@ def test_the_peak_memory_is_that_of_the_run_and_not_of_what_ran_before(tmp_path)
     assert 50 < peak < before - 300
 
 
-@pytest.mark.parametrize("gpu", [True, False])
-def test_the_accelerator_names_the_device_of_scoring(monkeypatch, gpu):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    devices = {name: Hardware(name).device.type for name in ("auto", "cpu", "cuda", "mps")}
-    assert devices == {"auto": "cuda" if gpu else "cpu", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}
-
-
 def test_weights_can_be_read_by_whom_the_umask_lets_read_new_files(tmp_path):
     folder = trained(TINY, tmp_path / "run")
     assert (folder / WEIGHTS).stat().st_mode == (folder / LOG).stat().st_mode
