@@ -9,7 +9,7 @@ BIN := .venv/bin
 # why: see dehazelib/__init__.py
 export GOMP_SPINCOUNT ?= 1000
 WORKFLOW = $(BIN)/snakemake --cores all --rerun-triggers mtime --rerun-incomplete --nolock --quiet progress rules \
-	--config 'profile=$(PROFILE)' $(if $(DATA),'data=$(DATA)')
+	--config 'profile=$(PROFILE)' $(if $(DATA),'data=$(subst ','\'',$(DATA))')
 
 .PHONY: study test lab
 

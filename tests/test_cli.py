@@ -1,8 +1,11 @@
 """The command line: exit status, one line for what is wrong, and files where they were asked for."""
 
 import io
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,8 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dehazelib import cli, networks, paths
-from dehazelib.experiments import plan as study
-from dehazelib.experiments import settings as profiles
+from dehazelib.experiments.settings import Settings
 
 TINY = ("student_steps=2 student_batch=1 student_crop=32 validations=1 validation_pairs=1 test_pairs=1 "
         "accelerator=cpu").split()
@@ -84,16 +86,17 @@ def test_help_does_not_wait_for_torch():
 
 
 @pytest.mark.parametrize("arguments, parts", [
-    (["train", "studnet"], ["No run 'studnet' in the profile smoke", "Stages: teachers,", "student,"]),
+    (["train", "studnet"], ["No run 'studnet' in the profile smoke: did you mean student?"]),
     (["score", "studnet"], ["No run 'studnet'"]),
     (["train", "all", "--profile", "huge"], ["No profile 'huge'", "smoke"]),
     (["verdict", "--profile", "huge"], ["No profile 'huge'"]),
     (["train", "all", "--set", "studnet_steps=3"], ["'studnet_steps'", "did you mean student_steps?"]),
-    (["train", "all", "--set", "student_steps=many"], ["student_steps", "must be int, not 'many'"]),
+    (["train", "all", "--set", "student_steps=many"], ["student_steps must be a whole number, not 'many'"]),
     (["train", "all", "--set", "lr"], ["--set lr: write NAME=VALUE"]),
-    (["train", "all", "--set", "seed=[1"], ["--set seed=[1", "not a value in YAML"]),
+    (["train", "all", "--set", "seed=[1"], ["--set seed=[1", "is not YAML"]),
     (["train", "all", "--set", "recipe=old"], ["recipe is 'old': use one of", "modern"]),
     (["train", "student", "--data", "/no/such/folder"], ["/no/such/folder: no such data root; create it or"]),
+    (["train", "search", "--set", "search={mine: {lr: 1e-3}}"], ["search.mine.lr must be a number", "write 0.001"]),
     (["train", "student", "--data", "$DEHAZE_DATA"], ["the variable is not set"]),
     (["data", "check", "/no/such/folder"], ["/no/such/folder: no such data root"]),
     (["score", "student"], ["weights.safetensors is missing: train the run first (dehazelib train student-"]),
@@ -142,25 +145,11 @@ def test_as_a_program_it_exits_with_its_status_and_one_line(photo, weights, tmp_
 
 
 def test_settings_are_the_profile_s_with_the_changes_given():
-    changes = ["seed=3", "baselines=[aod_net]", "track_test=true", "precision=bf16-mixed"]
+    changes = ["seed=3", "baselines=[aod_net]", "--set", "track_test=true", "precision=bf16-mixed"]
     command = ["train", "all", "--profile", "demo", "--data", "rooms", "--set", *changes]
-    options = cli.parser().parse_args(command)
-    assert cli.settings(options) == profiles.load(
-        "demo", data="rooms", seed=3, baselines=["aod_net"], track_test=True, precision="bf16-mixed")
-
-
-def test_settings_given_one_by_one_all_count():
-    options = cli.parser().parse_args(["train", "all", "--set", "seed=3", "seeds=2", "--set", "test_pairs=1"])
-    assert cli.settings(options) == profiles.load("smoke", seed=3, seeds=2, test_pairs=1)
-    assert cli.parser().parse_args(["train", "all"]).set == []
-
-
-def test_runs_are_chosen_by_id_label_stage_or_all():
-    options = profiles.load("smoke", seeds=2)
-    student = [study.student(options, seed) for seed in (0, 1)]
-    assert cli.chosen(["student"], options) == student and cli.chosen([student[1].id], options) == student[1:]
-    assert cli.chosen(["central", "controls"], options) == study.central(options) + study.controls(options)
-    assert cli.chosen(["all"], options) == study.every(options)
+    assert cli.opened(cli.parser().parse_args(command)).settings == Settings.load("demo", "rooms", 3, {
+        "baselines": ["aod_net"], "track_test": True, "precision": "bf16-mixed"})
+    assert cli.opened(cli.parser().parse_args(["train", "all"])).settings == Settings()
 
 
 def test_a_run_is_trained_once_scored_and_then_only_loaded(run, results):
@@ -177,6 +166,27 @@ def test_a_run_is_trained_once_scored_and_then_only_loaded(run, results):
     for what in (folder.name, folder / "weights.safetensors"):
         lines = out.replace(folder.name, str(what)).replace("; ", f"\n{what}: ")
         assert run("score", what, "--set", *TINY) == (0, lines, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_stopped_ends_with_one_line_and_goes_on_later(tmp_path, number):
+    command = [sys.executable, "-m", "dehazelib", "train", "student", "--set", *TINY, "student_steps=5000"]
+    environment = os.environ | {"DEHAZE_CHECKPOINT_SECONDS": "0"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("results/smoke/runs/*/checkpoint.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said.count("\n") == 1
+    assert "of 5000. The checkpoint is written: the same command goes on from there." in said
+
+
+def test_a_tilde_in_a_data_folder_is_expanded(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for command in (["data", "check", "~/none"], ["score", "--data", "~/none"]):
+        fails(run(*command), f"{tmp_path}/none: no such data root")
 
 
 def test_the_catalogue_is_listed_with_counts_and_the_paper_s(run):

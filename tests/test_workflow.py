@@ -168,10 +168,36 @@ def test_gpus_are_given_out_in_turn_over_all_jobs_and_hold_one_each(tmp_path):
         (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)}
 
 
-@pytest.mark.parametrize("setting", ["profile=huge", "data=/nowhere/at/all"])
-def test_a_wrong_setting_stops_the_plan(tmp_path, setting):
+@pytest.mark.parametrize("setting, message", [
+    ("profile=huge", "No profile 'huge'"), ("data=/nowhere/at/all", "/nowhere/at/all: no such data root"),
+    ("profil=demo", "did you mean profile?"), ("gpu=4", "did you mean gpus?"), ("gpus=all", "must be a whole number"),
+    ("student_stepz=1", "did you mean student_steps?"), ("search={a: {lr: 1e-3}}", "write 0.001")])
+def test_a_wrong_setting_stops_the_plan(tmp_path, setting, message):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"),
                "--directory", str(tmp_path), "--dry-run", "--cores", "1", "--config", setting]
     done = subprocess.run(command, capture_output=True, text=True)
-    said = done.stderr + done.stdout
-    assert done.returncode != 0 and ("No profile 'huge'" in said or "/nowhere/at/all" in said)
+    assert done.returncode != 0 and message in done.stderr + done.stdout
+
+
+def test_settings_reach_the_commands_of_the_plan_as_they_were_given(tmp_path, real):
+    folder = real / "my data"
+    folder.mkdir()
+    for name in ("nyu", "SOTS"):
+        (real / name).rename(folder / name)
+    text = plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", f"data={folder}",
+                "baseline_changes={aod_net: {lr: 0.00001}}")
+    (notebook,) = [line for line in text.splitlines() if "papermill" in line and "06_verdict" in line]
+    given = yaml.safe_load(shlex.split(notebook)[shlex.split(notebook).index("-y") + 1])
+    changes = {"aod_net": {"lr": 1e-5}}
+    assert given == {"profile": "smoke", "overrides": {"data": str(folder), "baseline_changes": changes}}
+    command = next(line for line in text.splitlines() if " -m dehazelib train " in line)
+    set_ = shlex.split(command)[shlex.split(command).index("--set") + 1:]
+    assert set_ == [f"data={folder}", "baseline_changes={aod_net: {lr: 1.0e-05}}"]
+
+
+@pytest.mark.parametrize("given", ["rooms", "~/my data", "/a folder/it's here"])
+def test_make_hands_over_the_data_folder_as_it_was_given(given):
+    done = subprocess.run(["make", "--dry-run", "--always-make", "study", f"DATA={given}"], cwd=paths.ROOT,
+                          capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stdout.replace("\\\n", " ").splitlines() if "snakemake" in line]
+    assert shlex.split(line)[-1] == f"data={given}"

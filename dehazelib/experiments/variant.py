@@ -113,7 +113,7 @@ class Variant:
     @property
     def on_all_pairs(self) -> bool:
         """Returns whether it is scored on all test pairs: the long runs and their controls."""
-        return bool(self.long) or self.all_pairs
+        return self.all_pairs or bool(self.long) and self.scored
 
 
 def _joined(*parts: str) -> str:

@@ -19,5 +19,11 @@ def bar(batches: Iterable, name: str, done: int, steps: int) -> Iterable:
 def say(line: str) -> None:
     """Prints a line: on standard output in a notebook, where standard error is red; else on standard error, which
     leaves the output to results."""
-    in_notebook = "ipykernel" in sys.modules
-    print(line, file=sys.stdout if in_notebook else sys.stderr, flush=True)
+    print(line, file=sys.stdout if in_notebook() else sys.stderr, flush=True)
+
+
+def in_notebook() -> bool:
+    """Returns whether this process runs a notebook's cells."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")

@@ -13,10 +13,12 @@ from lightning.fabric import Fabric
 from dehazelib import networks, paths
 from dehazelib.data.pairs import Frames, Pair, Pairs
 from dehazelib.data.sources import Data
+from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.spec import Spec
 from dehazelib.training import autotune
 from dehazelib.training import loop as training
 from dehazelib.training.autotune import Tuning, candidates, fastest
+from dehazelib.training.state import TrainingState
 
 SPEC, SHAPE = Spec(), (4, 3, 64, 64)
 
@@ -94,7 +96,7 @@ def test_every_candidate_takes_the_framework_s_steps_but_for_rounding(monkeypatc
     losses = []
     with torch._functorch.config.patch(donated_buffer=True):  # as it was, afterwards
         for tuning in tunings:
-            state = training._State(spec, fabric, teacher, None, tuning)
+            state = TrainingState(spec, fabric, teacher, None, tuning)
             for _ in range(2):
                 state.update(fabric, *batch)
             losses.append(float(state.losses))
@@ -106,7 +108,7 @@ def test_the_memory_layout_changes_no_more_than_rounding():
     batch, weights = (torch.rand(2, 3, 24, 24), torch.rand(2, 3, 24, 24)), []
     for tuning in (Tuning(False), Tuning(True)):
         fabric = Fabric(accelerator="cpu", devices=1)
-        state = training._State(SPEC.replace(lr=1e-5, steps=3), fabric, None, None, tuning)
+        state = TrainingState(SPEC.replace(lr=1e-5, steps=3), fabric, None, None, tuning)
         for _ in range(3):
             state.update(fabric, *batch)
         weights.append(state.network.state_dict())
@@ -121,7 +123,7 @@ def test_one_gpu_is_tuned_and_neither_a_cpu_nor_several_processes(monkeypatch, d
     if not tunable:
         monkeypatch.setattr(training, "fastest", None)
         spec = SPEC.replace(channels_last=False)
-        assert training.tuned(spec, None, fabric, None, training.Hardware(), 2) == Tuning(False)
+        assert training.tuned(spec, None, fabric, None, Hardware(), 2) == Tuning(False)
 
 
 def test_what_other_processes_found_meanwhile_is_kept():
@@ -151,5 +153,5 @@ def test_the_trial_batch_fits_the_enlargement_of_the_network(monkeypatch, name):
     data = Data("tiny", "", "", Pairs.of_frames("tiny", [Pair("0", 0)], frames), None, {})
     spec = Spec(network=name, task="super_resolution", target="native", batch=1, crop=32, steps=1)
     fabric, scale = Fabric(accelerator="cpu", devices=1), networks.build(name).scale
-    assert training.tuned(spec, data, fabric, None, training.Hardware(), scale) == Tuning(False)
+    assert training.tuned(spec, data, fabric, None, Hardware(), scale) == Tuning(False)
     assert shapes == [(1, 3, 32 // scale, 32 // scale)]

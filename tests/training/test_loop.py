@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,23 +15,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.fabric import Fabric
 from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dehazelib import networks
+from dehazelib import networks, paths
 from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Pair, Pairs
 from dehazelib.data.sources import Data
 from dehazelib.data.stream import Shard
 from dehazelib.distillation.objectives import Objective
 from dehazelib.evaluation.scores import mean_psnr
+from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.spec import Spec
 from dehazelib.profiling import memory
-from dehazelib.training import launch
-from dehazelib.training import loop as training
+from dehazelib.training import checkpoint, progress, state
 from dehazelib.training.autotune import Tuning
-from dehazelib.training.loop import CHECKPOINT, LOG, WEIGHTS, Hardware, learning_rate, train
+from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS
+from dehazelib.training.launch import launch
+from dehazelib.training.loop import train
+from dehazelib.training.state import TrainingState, learning_rate
+from dehazelib.training.stopping import stop_requested
 
 TINY = Spec(network="tiny", steps=6, batch=2, crop=32, validations=2, validation_pairs=1, warmup=1)
 
@@ -98,8 +104,8 @@ def test_the_same_seed_repeats_and_another_differs(tmp_path, spec):
 
 
 def state_of(spec, tuning=None):
-    fabric = training.Fabric(accelerator="cpu", devices=1)
-    return training._State(spec, fabric, None, None, tuning), fabric
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return TrainingState(spec, fabric, None, None, tuning), fabric
 
 
 def test_the_average_is_that_of_torch():
@@ -134,17 +140,18 @@ class Killed(Exception):
 def interrupted(spec, folder, monkeypatch, after: int, teacher=None):
     """Trains until the checkpoint of step `after` is written, stops there as a kill would, then trains again."""
     folder.mkdir()
-    save = training._State.save
+    save = checkpoint.save
 
-    def save_and_die(state, where):
-        save(state, where)
-        if state.step >= after:
+    def save_and_die(one, where):
+        save(one, where)
+        if one.step >= after:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._State, "save", save_and_die)
+        patch.setattr(checkpoint, "save", save_and_die)
+        patch.setenv("DEHAZE_CHECKPOINT_SECONDS", "0")
         with pytest.raises(Killed):
-            train(spec, tiny_data(), folder, teacher, Hardware(checkpoint_seconds=0))
+            train(spec, tiny_data(), folder, teacher)
     assert (folder / CHECKPOINT).exists() and not (folder / WEIGHTS).exists()
     train(spec, tiny_data(), folder, teacher)
     return folder
@@ -171,6 +178,7 @@ def test_the_framework_resumes_with_its_adaptive_weight(tmp_path, monkeypatch):
     assert (pd.read_csv(whole / LOG).affinity_share > 0).all()
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
     """kill -9 from outside, then the same command."""
     command = [sys.executable, "-m", "dehazelib", "train", "student", "--set", "student_steps=60", "validation_pairs=1",
@@ -194,6 +202,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
 GUIDED = {"features": "outputs", "distance": "l2_norm", "teacher": "untrained:dsc_mc_fsrcnn"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{**GUIDED, "affinity_weight": 50.0}, {**GUIDED, "affinity_share": 0.5}],
                          ids=["fixed weight", "adaptive weight"])
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, changes):
@@ -201,7 +210,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, changes):
     spec = TINY.replace(network="student", batch=4, steps=4, **changes)
     for name, devices in (("one", 1), ("two", 2)):
         (tmp_path / name / spec.id).mkdir(parents=True)
-        launch.launch(tmp_path / name, spec, "rooms", Hardware("cpu", devices))
+        launch(tmp_path / name, spec, "rooms", Hardware(accelerator="cpu", devices=devices))
     one, two = (tmp_path / name / spec.id for name in ("one", "two"))
     logs = [pd.read_csv(folder / LOG).drop(columns="minutes") for folder in (one, two)]
     assert logs[0].affinity_share.min() > 0.2
@@ -215,16 +224,18 @@ TWO_GROUPS = """
 import sys
 from pathlib import Path
 from test_loop import ADVERSARIAL_AOD, SPLIT, tiny_data
-from dehazelib import networks
-from dehazelib.training.loop import Hardware, train
+from dehazelib import networks, paths
+from dehazelib.experiments.hardware import Hardware
+from dehazelib.training.loop import train
 
 networks.CATALOGUE["tiny"] = ADVERSARIAL_AOD
-train(SPLIT, tiny_data(), Path(sys.argv[1]), hardware=Hardware("cpu", 2))
+train(SPLIT, tiny_data(), Path(sys.argv[1]), hardware=Hardware(accelerator="cpu", devices=2))
 """
 ADVERSARIAL_AOD = networks.Entry("tiny", "", "dehazing", networks.AODNet, objective=Adversarial)
 SPLIT = TINY.replace(loss="objective", batch=4, steps=4)
 
 
+@pytest.mark.slow
 def test_two_processes_train_two_groups_each_of_which_leaves_parameters_without_gradient(tmp_path, monkeypatch):
     """Fabric starts the second process by running the script again."""
     monkeypatch.setitem(networks.CATALOGUE, "tiny", ADVERSARIAL_AOD)
@@ -271,14 +282,14 @@ def test_the_time_between_checkpoints_is_the_variable_s(monkeypatch, given, seco
     monkeypatch.delenv("DEHAZE_CHECKPOINT_SECONDS", raising=False)
     if given is not None:
         monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
-    assert Hardware().checkpoint_seconds == seconds
+    assert paths.checkpoint_seconds() == seconds
 
 
 @pytest.mark.parametrize("given", ["abc", "-1", "nan"])
 def test_a_wrong_time_between_checkpoints_is_named(monkeypatch, given):
     monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
     with pytest.raises(ValueError, match=f"DEHAZE_CHECKPOINT_SECONDS is '{given}': give a number of seconds"):
-        Hardware()
+        train(TINY, tiny_data(), paths.ROOT)
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path):
@@ -292,7 +303,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path
 
 
 def test_a_validation_that_is_no_number_stops_the_run_rather_than_leave_it_without_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "mean_psnr", lambda *_: math.nan)
+    monkeypatch.setattr(state, "mean_psnr", lambda *_: math.nan)
     (tmp_path / "run").mkdir()
     with pytest.raises(FloatingPointError, match="the validation nan dB at step"):
         train(TINY, tiny_data(), tmp_path / "run")
@@ -315,3 +326,50 @@ def test_learning_rates_of_the_recipes():
 def test_a_batch_that_cannot_be_split_is_refused():
     with pytest.raises(ValueError, match="cannot be split evenly over 2 processes"):
         Shard(TINY.replace(batch=3), 0, 0, 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_writes_a_checkpoint_says_how_to_go_on_and_loses_nothing(tmp_path, monkeypatch, number):
+    whole, folder, update = trained(TINY, tmp_path / "whole"), tmp_path / "run", TrainingState.update
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+
+    def asked_to_stop(one, fabric, *batch):
+        update(one, fabric, *batch)
+        if one.step == 2:
+            os.kill(os.getpid(), number)
+
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "update", asked_to_stop)
+        with pytest.raises(KeyboardInterrupt, match="stopped after step 2 of 6. The checkpoint is written"):
+            train(TINY, tiny_data(), folder)
+    assert (folder / CHECKPOINT).exists() and not (folder / WEIGHTS).exists()
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+    train(TINY, tiny_data(), folder)
+    assert weights_hash(folder) == weights_hash(whole)
+
+
+def test_a_second_request_stops_at_once():
+    with pytest.raises(KeyboardInterrupt), stop_requested() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it went on")
+
+
+def test_a_folder_that_was_removed_is_named_in_one_line(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr(state, "mean_psnr", lambda *_: shutil.rmtree(folder) or 20.0)
+    with pytest.raises(FileNotFoundError, match=f"^{folder} was removed while .* start the same command again.$"):
+        train(TINY.replace(validations=1), tiny_data(), folder)
+
+
+def test_progress_is_told_on_standard_error_and_in_a_notebook_on_standard_output(tmp_path, monkeypatch, capsys):
+    trained(TINY.replace(steps=2, validations=1), tmp_path / "a")
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("step 2/2, loss") == 1
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    trained(TINY.replace(steps=2, validations=1), tmp_path / "b")
+    out, err = capsys.readouterr()
+    assert err == "" and out.count("step 2/2, loss") == 1

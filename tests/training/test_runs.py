@@ -1,4 +1,4 @@
-"""The cabinet of runs: loaded, scored once, collected into the study's rows."""
+"""The folder of runs: loaded, scored once, collected into the study's rows."""
 
 import dataclasses
 import json
@@ -11,12 +11,14 @@ import torch
 
 from dehazelib.data.images import DataError
 from dehazelib.data.sources import open_data
-from dehazelib.experiments import plan as study
-from dehazelib.experiments import settings as profiles
+from dehazelib.experiments import plan
+from dehazelib.experiments.hardware import Hardware
+from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import Spec
-from dehazelib.training import loop as training
 from dehazelib.training import runs
-from dehazelib.training.loop import CHECKPOINT, WEIGHTS, Hardware
+from dehazelib.training.checkpoint import CHECKPOINT, WEIGHTS
+from dehazelib.training.collect import collect
+from dehazelib.training.state import TrainingState
 
 
 @pytest.fixture(scope="module")
@@ -28,25 +30,25 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(results):
-    return profiles.load("smoke", student_steps=2, teacher_steps=2, student_crop=32, validations=1, test_pairs=2,
-                         validation_pairs=1, student_batch=2)
+    return Settings(student_steps=2, teacher_steps=2, student_crop=32, validations=1, test_pairs=2,
+                    validation_pairs=1, student_batch=2)
 
 
 @pytest.fixture(scope="module")
 def finished(settings):
-    specs = [study.framework(settings, "as_released"), study.student(settings), study.controls(settings)[0]]
-    return runs.obtain(settings, specs)
+    specs = [plan.framework(settings, "as_released"), plan.student(settings), plan.controls(settings)[0]]
+    return runs.train_or_load(settings, specs)
 
 
 def test_asking_for_a_framework_trains_its_teacher_first(settings, finished):
-    teacher = runs.find(settings.cabinet, finished[0].spec.teacher)
+    teacher = runs.find(settings.runs_folder, finished[0].spec.teacher)
     assert teacher.done and teacher.spec.network == "dsc_mc_fsrcnn"
 
 
 def test_a_finished_run_is_loaded_without_opening_data(settings, finished, monkeypatch):
     monkeypatch.setattr(runs, "open_data", lambda where: pytest.fail("the data were opened"))
     before = (finished[1].folder / WEIGHTS).stat().st_mtime_ns
-    again = runs.obtain(settings, [finished[1].spec])
+    again = runs.train_or_load(settings, [finished[1].spec])
     assert (again[0].folder / WEIGHTS).stat().st_mtime_ns == before
 
 
@@ -71,28 +73,29 @@ def test_scores_are_kept_while_the_others_are_computed(settings, finished, monke
 
 
 def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_of_the_same_pairs(settings, finished):
-    few = dataclasses.replace(settings, test_pairs=4, zero_shot_steps=1, zero_shot_pairs=2)
-    specs = [study.baseline(few, "zid").replace(seed=seed) for seed in (0, 1)]
-    first, second = runs.obtain(few, specs)
+    few = settings.replace(test_pairs=4, zero_shot_steps=1, zero_shot_pairs=2)
+    specs = [plan.baseline(few, "zid").replace(seed=seed) for seed in (0, 1)]
+    first, second = runs.train_or_load(few, specs)
     wider = {pair.name for pair in open_data("rooms").tests["rooms"].subset(4).pairs}
     assert set(first.scores().image) == set(second.scores().image) < wider and len(first.scores()) == 2
     assert (first.scores().psnr_rgb != second.scores().psnr_rgb).all()
     minutes = first.provenance()["minutes"]
-    whole = dataclasses.replace(few, zero_shot_pairs=0)
+    whole = few.replace(zero_shot_pairs=0)
     assert minutes > 0 and first.scored(few) and not first.scored(whole)
-    assert set(runs.obtain(whole, specs[:1])[0].scores().image) == wider and first.provenance()["minutes"] > minutes
+    (again,) = runs.train_or_load(whole, specs[:1])
+    assert set(again.scores().image) == wider and again.provenance()["minutes"] > minutes
     assert len(first.study_scores(few)) == 2 and len(first.study_scores(whole)) == 4
-    assert not first.scored(dataclasses.replace(few, test_pairs=9))  # two of other pairs
+    assert not first.scored(few.replace(test_pairs=9))  # two of other pairs
 
 
 def test_a_network_fitted_to_each_image_can_be_scored_alone(settings, tmp_path):
-    one = runs.run(tmp_path, study.baseline(dataclasses.replace(settings, zero_shot_steps=1), "zid"))
+    one = runs.run(tmp_path, plan.baseline(settings.replace(zero_shot_steps=1), "zid"))
     assert len(one.score(open_data("rooms").tests["rooms"].subset(1))) == 1
 
 
 def test_a_gpu_that_was_not_used_is_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.provenance, "environment", lambda: {"gpu": "H100"})
-    one, data = runs.Run(tmp_path, study.student(profiles.load("smoke"))), open_data("rooms")
+    one, data = runs.Run(tmp_path, plan.student(Settings())), open_data("rooms")
     one.folder.mkdir()
     for device, gpu in (("cpu", ""), ("cuda", "H100")):
         one.write_provenance(data, {"device": device})
@@ -111,14 +114,14 @@ def test_only_missing_images_are_scored(settings, finished, monkeypatch):
 
 
 def test_a_study_collects_the_images_it_asked_for_and_no_others(settings, finished):
-    runs.collect(settings)
+    collect(settings)
     rows = pd.read_csv(settings.folder / "scores.csv", dtype={"image": str})
     assert rows.groupby(["label", "test_set"]).image.nunique().loc["student"].to_dict() == {"motorcycle": 2, "rooms": 2}
     assert not rows.duplicated(["run", "test_set", "image"]).any()
 
 
 def test_rows_carry_their_provenance(settings, finished):
-    runs.collect(settings)
+    collect(settings)
     table = pd.read_csv(settings.folder / "runs.csv").set_index("label")
     wanted = ["manifest", "seed", "commit", "processor", "cores", "threads", "torch", "minutes", "peak_memory_mb",
               "steps", "lr"]
@@ -132,9 +135,9 @@ def test_rows_carry_their_provenance(settings, finished):
 
 def test_collecting_twice_writes_the_same_bytes(settings, finished):
     names = ("scores.csv", "runs.csv", "curves.csv", "environment.json")
-    runs.collect(settings)
+    collect(settings)
     first = [(settings.folder / name).read_bytes() for name in names]
-    runs.collect(settings)
+    collect(settings)
     assert first == [(settings.folder / name).read_bytes() for name in names]
 
 
@@ -160,11 +163,11 @@ def test_a_control_is_refused_on_other_data_even_if_it_was_made_before_manifests
 def test_a_study_takes_no_new_run_on_other_data_than_those_of_its_finished_runs(settings, finished, monkeypatch):
     other = dataclasses.replace(open_data("rooms"), manifest="ffffffffffff", where="/elsewhere")
     monkeypatch.setattr(runs, "open_data", lambda where: other)
-    missing = study.student(settings, seed=7)
+    missing = plan.student(settings, seed=7)
     with pytest.raises(DataError, match="was made of data with manifest .*, /elsewhere has ffffffffffff"):
-        runs.obtain(settings, [missing])
-    assert not runs.run(settings.cabinet, missing).folder.exists()
-    assert len(runs.obtain(settings, [finished[1].spec])) == 1  # nothing is missing: nothing is opened
+        runs.train_or_load(settings, [missing])
+    assert not runs.run(settings.runs_folder, missing).folder.exists()
+    assert len(runs.train_or_load(settings, [finished[1].spec])) == 1  # nothing is missing: nothing is opened
 
 
 def test_old_provenance_without_cores_is_collected(settings, finished):
@@ -172,9 +175,10 @@ def test_old_provenance_without_cores_is_collected(settings, finished):
     text = file.read_text()
     facts = json.loads(text)
     file.write_text(json.dumps({k: v for k, v in facts.items() if k not in ("cores", "threads", "weights_sha256")}))
-    row = runs._summary(finished[1])
+    collect(settings)
+    row = pd.read_csv(settings.folder / "runs.csv").set_index("run").loc[finished[1].spec.id]
     file.write_text(text)
-    assert row["cores"] is row["threads"] is None and row["processor"] == facts["processor"]
+    assert pd.isna(row["cores"]) and pd.isna(row["threads"]) and row["processor"] == facts["processor"]
 
 
 def test_a_run_is_scored_on_the_device_of_the_settings(settings, finished, monkeypatch):
@@ -189,7 +193,7 @@ def test_a_run_is_scored_on_the_device_of_the_settings(settings, finished, monke
     monkeypatch.setattr(runs, "scores", noted)
     one, data = finished[1], open_data("rooms")
     known = (one.folder / "scores.csv").read_bytes()
-    one.score_all(dataclasses.replace(settings, accelerator="cuda", test_pairs=5), data)
+    one.score_all(settings.replace(accelerator="cuda", test_pairs=5), data)
     (one.folder / "scores.csv").write_bytes(known)
     assert seen and all(devices == {"meta"} for devices in seen)
 
@@ -232,8 +236,8 @@ def test_only_the_first_of_several_processes_writes_specification_and_manifest(t
 
 
 def test_a_run_comes_after_all_runs_that_it_goes_on_from_and_their_teachers(settings):
-    phases = dataclasses.replace(settings, longest=[{"steps": 1}] * 4)
-    every = study.every(phases)
+    phases = settings.replace(longest=[{"steps": 1}] * 4)
+    every = plan.every(phases)
     last = next(spec for spec in every if spec.label == "longest-framework")
     order = [spec.label for spec in runs.with_predecessors([last], every)]
     phases_before = [f"longest-framework-phase{i}" for i in (1, 2, 3)]
@@ -242,8 +246,8 @@ def test_a_run_comes_after_all_runs_that_it_goes_on_from_and_their_teachers(sett
 
 
 def test_runs_are_returned_in_the_order_they_were_asked_for(settings, finished):
-    specs = [one.spec for one in finished] + [runs.find(settings.cabinet, finished[0].spec.teacher).spec]
-    assert [one.spec for one in runs.obtain(settings, specs)] == specs
+    specs = [one.spec for one in finished] + [runs.find(settings.runs_folder, finished[0].spec.teacher).spec]
+    assert [one.spec for one in runs.train_or_load(settings, specs)] == specs
 
 
 def test_weights_that_are_not_there_are_missed_with_what_to_do(settings, finished, tmp_path):
@@ -274,14 +278,14 @@ def test_a_crash_after_the_last_step_loses_no_training(tmp_path, monkeypatch):
             one.train(data)
     weights = (one.folder / WEIGHTS).read_bytes()
     assert (one.folder / CHECKPOINT).exists() and not one.done
-    monkeypatch.setattr(training._State, "update", lambda *_: pytest.fail("it was trained again"))
+    monkeypatch.setattr(TrainingState, "update", lambda *_: pytest.fail("it was trained again"))
     one.train(data)
     assert one.done and (one.folder / WEIGHTS).read_bytes() == weights and not (one.folder / CHECKPOINT).exists()
 
 
 def test_an_unknown_run_names_those_that_are_there(settings, finished):
     with pytest.raises(FileNotFoundError, match="No run nothing-s0-00000000 in .*student-s0"):
-        runs.find(settings.cabinet, "nothing-s0-00000000")
+        runs.find(settings.runs_folder, "nothing-s0-00000000")
 
 
 def test_the_hazy_input_scores_as_a_run_without_training(finished):
@@ -289,19 +293,19 @@ def test_the_hazy_input_scores_as_a_run_without_training(finished):
 
 
 def test_the_last_of_the_longest_runs_are_scored_on_all_pairs_the_others_on_some():
-    settings = profiles.load("smoke", longest=[{"steps": 1}, {"steps": 1}], onward=[{"steps": 1}])
+    settings = Settings(longest=[{"steps": 1}, {"steps": 1}], onward=[{"steps": 1}])
     data = open_data("rooms")
     everything = len(next(iter(data.tests.values())))
-    counts = {spec.label: len(runs.test_sets(settings, data, spec)[0]) for spec in study.longest(settings)}
+    counts = {spec.label: len(runs.test_sets(settings, data, spec)[0]) for spec in plan.longest(settings)}
     whole = {label for label, count in counts.items() if count == everything}
-    assert whole == {*study.LONG, study.HAZY_ALL, study.PRIOR_ALL} and settings.test_pairs < everything
+    assert whole == {*plan.LONG, plan.HAZY_ALL, plan.PRIOR_ALL} and settings.test_pairs < everything
 
 
 def test_the_mean_over_all_validation_pairs_is_in_the_rows_once_they_are_scored(settings):
     data = open_data("rooms")
-    (one,) = runs.obtain(settings, [study.student(settings)])
+    (one,) = runs.train_or_load(settings, [plan.student(settings)])
     held_out = one.score(data.validation).psnr_rgb.mean()
-    runs.collect(settings)
+    collect(settings)
     rows = pd.read_csv(settings.folder / "runs.csv").set_index("run")
     assert rows.held_out_psnr_rgb[one.spec.id] == pytest.approx(held_out)
     kept = pd.read_csv(settings.folder / "scores.csv")
