@@ -16,6 +16,7 @@ import os
 import shlex
 import sys
 
+import yaml
 from pydantic import NonNegativeInt
 
 from dehazelib import paths
@@ -33,7 +34,16 @@ class Workflow(Settings):
     runs_per_job: NonNegativeInt = 0  # 0: a job for each stage, or for each stage and GPU
 
 
-GIVEN = dict(config)
+def typed(value, inside=False):
+    """Returns a value of --config with the numbers in its lists and mappings, which snakemake leaves as text."""
+    if isinstance(value, dict):
+        return {name: typed(one, inside=True) for name, one in value.items()}
+    if isinstance(value, list):
+        return [typed(one, inside=True) for one in value]
+    return yaml.safe_load(value) if inside and isinstance(value, str) else value
+
+
+GIVEN = {name: typed(value) for name, value in config.items()}
 PROFILE = GIVEN.pop("profile", "smoke")
 try:
     SETTINGS = Workflow.load(PROFILE, overrides=GIVEN)
