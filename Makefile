@@ -1,5 +1,5 @@
 # make study    set up and run the whole study; PROFILE=smoke|demo|cpu|budget|paper DATA=/folder-with-RESIDE-or-NYU
-# make test     set up, check the style, run all tests and every notebook with its defaults
+# make test     set up, check the style, run the fast tests and every notebook in its smallest size
 # make lab      set up and open JupyterLab on the notebooks
 
 PROFILE ?= demo
@@ -11,16 +11,22 @@ export GOMP_SPINCOUNT ?= 1000
 WORKFLOW = $(BIN)/snakemake --cores all --rerun-triggers mtime --rerun-incomplete --nolock --quiet progress rules \
 	--config 'profile=$(PROFILE)' $(if $(DATA),'data=$(subst ','\'',$(DATA))')
 
-.PHONY: study test lab
+# two workers with one thread each end sooner than one with two
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+.PHONY: study test test-slow lab
 
 study: .venv/installed
 	$(WORKFLOW)
 
 test: .venv/installed
 	$(BIN)/ruff check --quiet --no-cache
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
 	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && DEHAZE_RESULTS="$$scratch" \
-		$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -x -p no:cacheprovider notebooks
+		$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -x -p no:cacheprovider notebooks
+
+test-slow: .venv/installed
+	$(PYTEST) -m slow
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
