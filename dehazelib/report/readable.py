@@ -6,9 +6,10 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from dehazelib.report.columns import cell
-from dehazelib.report.interval import Interval
+from dehazelib.report.interval import SUFFIX, Interval
 
-UNITS = {"psnr": "dB", "difference": "dB", "ssim": "ssim"}  # how the first of three columns begins -> unit
+# how the first of three columns begins -> unit
+UNITS = {"psnr": "dB", "difference": "dB", "ssim": "ssim", "latency": "ms"}
 BELOW = {"selector": "caption", "props": "caption-side: bottom; text-align: left"}
 
 
@@ -28,11 +29,11 @@ def readable(table: pd.DataFrame, columns: Mapping[str, str | list[str]], captio
 def _text(row: dict, column: str | list[str]) -> str:
     if isinstance(column, str):
         value = row[column]
-        return f"{value:,}" if isinstance(value, int) else cell(column, value)
+        return f"{value:,}" if isinstance(value, int) else cell(column, value).replace("_", " ")
     first = column[0]
     unit = next((unit for start, unit in UNITS.items() if first.startswith(start)), "")
     text = Interval(*(row[name] for name in column)).text(unit, signed="difference" in first)
-    return text.removesuffix(" dB")
+    return text.removesuffix(SUFFIX.get(unit, ""))
 
 
 def _counts(values: pd.Series) -> bool:
