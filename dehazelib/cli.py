@@ -54,6 +54,13 @@ def parser() -> Parser:
     make.add_argument("name", choices=["rooms"])
     make.set_defaults(run=data_make)
 
+    study = commands.add_parser("study", help="the whole study: train what is missing, execute the notebooks, write "
+                                "report.html; what is finished is not done again")
+    _study_options(study)
+    study.add_argument("--workers", type=int, default=0, metavar="N",
+                       help="runs trained side by side (default: one per core, or per GPU)")
+    study.set_defaults(run=run_study)
+
     train = commands.add_parser("train", help="train and score runs of a profile; finished ones are only loaded")
     train.add_argument("names", nargs="+", metavar="RUN", help="id or label of a run, a stage of the study such as "
                        "central, or all; an unknown name lists those that there are")
@@ -106,8 +113,14 @@ def _study_options(command: argparse.ArgumentParser) -> None:
 
 def opened(options: argparse.Namespace):
     """Returns the profile's study with --data and --set applied."""
-    from dehazelib.experiments.options import read_yaml
     from dehazelib.study import Study
+
+    return Study.open(options.profile, options.data, overrides=_overrides(options))
+
+
+def _overrides(options: argparse.Namespace) -> dict:
+    """Returns what --set says, setting -> value. Raises ValueError for text that is not NAME=VALUE."""
+    from dehazelib.experiments.options import read_yaml
 
     overrides = {}
     for item in options.set:
@@ -115,7 +128,7 @@ def opened(options: argparse.Namespace):
         if not equals:
             raise ValueError(f"--set {item}: write NAME=VALUE.")
         overrides[name] = read_yaml(value, f"--set {item}: {value!r}")
-    return Study.open(options.profile, options.data, overrides=overrides)
+    return overrides
 
 
 # ----------------------------------------------------------------------------------------------------- the commands
@@ -139,6 +152,12 @@ def data_make(options: argparse.Namespace) -> None:
     tests = ", ".join(f"{len(pairs)} {name} test pairs" for name, pairs in data.tests.items())
     print(f"{data.name}: {len(data.train)} training, {len(data.validation)} validation scenes, {tests}; "
           f"manifest {data.manifest}")
+
+
+def run_study(options: argparse.Namespace) -> None:
+    from dehazelib.workflow import run_study
+
+    run_study(options.profile, options.data, _overrides(options), options.workers)
 
 
 def train_runs(options: argparse.Namespace) -> None:
