@@ -151,6 +151,20 @@ class Study:
 
         return Image(save(figure, self.folder / "figures" / f"{name}.png"))
 
+    def report(self, scenes: int = 3) -> Path:
+        """Returns the study's page, report.html in its folder, with so many test scenes dehazed by its student."""
+        from dehazelib.evaluation.scores import images, pixels
+        from dehazelib.figures import slider
+        from dehazelib.metrics import psnr_rgb
+        from dehazelib.report import html
+
+        self.collect()
+        student, found = self.run("student"), {}
+        for name, hazy, dehazed, clear in images(student.network(), student.spec, self.test.subset(scenes)):
+            before, after = (psnr_rgb(image, clear).item() for image in (hazy, dehazed))
+            found[f"{name}: {before:.1f} dB, dehazed {after:.1f} dB"] = slider(pixels(hazy), pixels(dehazed))
+        return html.write(self.rows, found)
+
     def _forget(self) -> None:
         self.__dict__.pop("rows", None)
 

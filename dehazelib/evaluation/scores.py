@@ -79,3 +79,8 @@ def panel(network: nn.Module, spec: Spec, pairs: Pairs) -> tuple[list[tuple[str,
 def array(image: Tensor):
     """Returns a (1, 3, H, W) or (3, H, W) image as a NumPy array (H, W, 3), for drawing."""
     return image.reshape(image.shape[-3:]).permute(1, 2, 0).numpy()
+
+
+def pixels(image: Tensor):
+    """Returns such an image as a NumPy array (H, W, 3) of bytes."""
+    return (array(image) * 255).round().astype("uint8")

@@ -52,5 +52,5 @@ ENVIRONMENT = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).w
 ENVIRONMENT.filters |= {
     "db": lambda interval: interval.text("dB", signed=True), "score": lambda interval: interval.text("dB"),
     "percent": percent, "plural": plural, "listed": listed, "plain": plain,
-    "number": lambda value, digits=0: f"{value:,.{digits}f}",
+    "signed": lambda value: f"{value:+.2f}", "number": lambda value, digits=0: f"{value:,.{digits}f}",
 }

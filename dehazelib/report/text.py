@@ -55,7 +55,7 @@ def claims_block(rows: Rows) -> str:
     """Returns the study in one minute, for README.md: what the paper claims, what was found, and the main claims."""
     verdicts = {one.claim.id: one for one in claims.verdicts(rows)}
     return render("claims", facts.facts(rows), claims=verdicts, counts=claims.counts(rows),
-                  headline=[_claim(verdicts[name]) for name in HEADLINE], judgement=facts.judgement(rows))
+                  headline=[as_read(verdicts[name]) for name in HEADLINE], judgement=facts.judgement(rows))
 
 
 def speed_page(folder: Path) -> str:
@@ -74,7 +74,7 @@ def results_page(rows: Rows) -> str:
     still_open = sorted(still_open.items(), key=lambda group: len(group[1]), reverse=True)
     return render("results", facts.facts(rows), run=facts.what_was_run(rows), shown=facts.what_it_shows(rows),
                   claims=verdicts, counts=claims.counts(rows), still_open=still_open,
-                  decided=[_claim(one) for one in verdicts if one.decided])
+                  decided=[as_read(one) for one in verdicts if one.decided])
 
 
 def model_card(rows: Rows) -> str:
@@ -89,7 +89,7 @@ def inside(text: str, file: Path | str = "README.md") -> str:
     return text.partition(BEGIN)[2].partition(END)[0]
 
 
-def _claim(one: Verdict) -> dict[str, str]:
+def as_read(one: Verdict) -> dict[str, str]:
     """Returns a claim as readers see it: what is claimed, printed and measured with its interval, and the verdict."""
     claim = one.claim
     printed = f"{claim.printed:,.10g}{SUFFIX.get(claim.unit, '')}" if claim.value else ""
