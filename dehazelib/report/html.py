@@ -10,9 +10,9 @@ from markupsafe import Markup
 from dehazelib.figures.compressed import data_url
 from dehazelib.files import write_text
 from dehazelib.report import claims, facts, tables
-from dehazelib.report.columns import DIFFERENCE, PSNR, SSIM, cell
-from dehazelib.report.interval import Interval
+from dehazelib.report.columns import DIFFERENCE, PSNR, SSIM
 from dehazelib.report.language import ENVIRONMENT
+from dehazelib.report.readable import texts
 from dehazelib.report.rows import Rows
 from dehazelib.report.text import HEADLINE, as_read
 
@@ -86,23 +86,13 @@ def for_people(name: str, table: pd.DataFrame) -> pd.DataFrame:
     if not len(table) or set(table.get("status", ["measured"])) <= {"not run"} and "psnr_published" not in table:
         return pd.DataFrame()
     shown = SHOWN[name] or {column: column for column in list(table)[:MOST_COLUMNS]}
-    return pd.DataFrame({heading: _column(table, source) for heading, source in shown.items()})
+    return texts(table, shown)
 
 
 def figure_files(folder: Path) -> list[Path]:
     """Returns the study's figures: those of the paper in its order, then the others."""
     files = sorted(folder.rglob("*.png"))
     return sorted(files, key=lambda file: not file.stem.startswith("fig"))
-
-
-def _column(table: pd.DataFrame, source: str | list[str]) -> list[str]:
-    """Returns the cells of a column, or of three that are an interval."""
-    if isinstance(source, str):
-        return [cell(source, value) for value in table[source]]
-    unit = "ssim" if source[0].startswith("ssim") else ""
-    signed = source[0].startswith("difference")
-    limits = table[source].astype(float).itertuples(index=False, name=None)
-    return [Interval(*values).text(unit, signed) for values in limits]
 
 
 def _read(one) -> dict[str, str]:

@@ -19,11 +19,16 @@ def readable(table: pd.DataFrame, columns: Mapping[str, str | list[str]], captio
     columns: heading -> a column, or three of them: value and limits, shown as "20.32 [20.05, 20.60]"; the heading says
     the unit. A cell without a number is empty.
     """
-    rows = table.to_dict("records")
-    shown = pd.DataFrame({heading: [_text(row, column) for row in rows] for heading, column in columns.items()})
+    shown = texts(table, columns)
     numbers = [heading for heading, column in columns.items() if not isinstance(column, str) or _counts(table[column])]
     styled = shown.style.hide(axis="index").set_caption(caption).set_table_styles([BELOW])
     return styled.set_properties(subset=numbers, **{"text-align": "right", "white-space": "nowrap"})
+
+
+def texts(table: pd.DataFrame, columns: Mapping[str, str | list[str]]) -> pd.DataFrame:
+    """Returns the same columns of the table, with these headings, as text."""
+    rows = table.to_dict("records")
+    return pd.DataFrame({heading: [_text(row, column) for row in rows] for heading, column in columns.items()})
 
 
 def _text(row: dict, column: str | list[str]) -> str:
