@@ -1,6 +1,7 @@
 """What a network costs on any machine: parameters, file size, FLOPs in two conventions. For time see bench.table9."""
 
 import contextlib
+import functools
 import io
 import os
 from collections.abc import Callable
@@ -58,6 +59,7 @@ def true_gflops(run: Callable, image: Tensor) -> float:
     return counter.get_total_flops() / 1e9
 
 
+@functools.cache
 def counts(name: str) -> dict:
     """Returns parameters, gflops_profiler and gflops of a catalogue network at the size that its table used.
 

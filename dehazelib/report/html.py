@@ -31,7 +31,7 @@ SHOWN = {  # table -> heading -> its column, or the three columns of an interval
     "table8": {"variant": "reading", "distance": "distance"} | ABLATION,
     "table9": {"network": "model", "parameters": "parameters", "GFLOPs printed": "gflops_published",
                "GFLOPs here": "gflops_profiler", "ms printed (GPU)": "inference_ms_published",
-               "ms here": ["latency_ms", "latency_ms_low", "latency_ms_high"], "measured on": "machine"},
+               "ms here": ["latency_ms", "latency_ms_low", "latency_ms_high"], "status": "status"},
     "table_plug_and_play": {"network": "model", "PSNR without, dB": PSNR, "PSNR with, dB": WITH,
                             "difference, dB": DIFFERENCE, "seeds": "seeds_compared", "verdict": "verdict"},
     "table_controls": {"framework": "model", "PSNR, dB": PSNR, "difference to the student, dB": DIFFERENCE,

@@ -4,12 +4,15 @@ from functools import partial
 
 import pandas as pd
 
+from dehazelib import networks
+from dehazelib.networks import CATALOGUE
 from dehazelib.provenance import Machine
 from dehazelib.report import tables_extra
 from dehazelib.report.columns import AMOUNT, COMPARED, PSNR, SSIM, frame, write_files
 from dehazelib.report.rows import READINGS, Rows, published
 from dehazelib.report.tables_extra import FRAMEWORK, FURTHER, compared, measured
 
+NOT_TRAINED, NOT_TIMED = "not trained in this profile", "not timed in this profile"  # status of a row
 SECOND_SET = {"student": "Ours [Student]", FRAMEWORK: "Ours", "framework-as_described": "Ours, as described",
               "hazy": "Hazy input"}
 TARGETS = {"table1": "native", "table2": "upsampled", "table3": "native", "table4": "upsampled"}
@@ -33,7 +36,13 @@ def super_resolution(rows: Rows, name: str) -> pd.DataFrame:
                "best_epoch", "training_images", *AMOUNT]
     target = TARGETS[name]
     lines = _theirs(name) + [{"key": key, "model": model} for key, model in RESIZING[target].items()]
-    return frame([line | measured(rows, f"{line['key']}-{target}") for line in lines], columns)
+    found = []
+    for line in lines:
+        ours = measured(rows, f"{line['key']}-{target}")
+        if ours["status"] == "not run":
+            ours |= _untrained(line["key"])
+        found.append(line | ours)
+    return frame(found, columns)
 
 
 def dehazing(rows: Rows) -> pd.DataFrame:
@@ -104,8 +113,12 @@ def computing(rows: Rows) -> pd.DataFrame:
             model = f"{line['model']}, {form.replace('_', ' ')}"
             listed.append(line | {"model": model, "name": name, "form": form})
     listed = pd.DataFrame(listed)
+    untimed = ~listed.name.isin(ours.name) & listed.name.isin(CATALOGUE)
+    counted = pd.DataFrame([{"name": name, "form": "deployed", "status": NOT_TIMED} | counts(name)
+                            for name in listed.name[untimed]])
+    ours = pd.concat([ours, counted])
     shown = listed.merge(ours, on=["name", "form"], how="left").fillna({"status": "not run"})
-    further = ours[~ours.name.isin(listed.name)].sort_values("name", kind="stable")
+    further = ours[(ours.status == "measured") & ~ours.name.isin(listed.name)].sort_values("name", kind="stable")
     further = further.assign(model=further.get("title", ""), key=further.name)
     return frame([*shown.to_dict("records"), *further.to_dict("records")], columns)
 
@@ -158,10 +171,18 @@ def _theirs(name: str) -> list[dict]:
     return printed.rename(columns=THEIRS).to_dict("records")
 
 
+def _untrained(label: str) -> dict:
+    """Returns what a network's row says that the study's profile does not train: its size, and that."""
+    if label not in CATALOGUE or CATALOGUE[label].role == "control":
+        return {}
+    size = networks.count(label)
+    return {"parameters": size, "parameters_deployed": size, "status": NOT_TRAINED}
+
+
 def _dehazer(rows: Rows, label: str, test_set: str) -> dict:
     ours = {"label": label, "test_set": test_set} | measured(rows, label, test_set)
     if ours["status"] == "not run":
-        return ours
+        return ours | _untrained(label)
     deployed = rows.of_runs(label, "parameters")
     ours |= {"parameters": deployed, "parameters_deployed": deployed}
     if label.startswith("framework"):

@@ -49,7 +49,7 @@ def row(table, **where):
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_a_table_without_rows_says_not_run_and_has_no_number_of_ours(tmp_path, name):
     table = build(tmp_path, name)
-    assert len(table) and (table.status == "not run").all()
+    assert len(table) and (table.status != "measured").all()
     assert table[table.columns.intersection(OURS)].isna().all(axis=None)
 
 
@@ -66,7 +66,7 @@ def test_the_same_network_has_other_rows_for_the_other_target(tmp_path):
     ours = row(build(study, "table1"), key="mc_fsrcnn")
     assert (ours.psnr_rgb, ours.parameters, ours.seeds, ours.images, ours.status) == (41, 38427, 1, 2, "measured")
     assert np.isnan(ours.psnr_low)
-    assert row(build(study, "table2"), key="mc_fsrcnn").status == "not run"
+    assert row(build(study, "table2"), key="mc_fsrcnn").status == tables.NOT_TRAINED
 
 
 def test_table_5_has_the_18_published_rows_in_order_then_ours(tmp_path):
@@ -137,7 +137,7 @@ def test_table_9_shows_ours_as_the_training_graph_and_as_deployed(tmp_path):
     assert list(zip(ours.form, ours.parameters, ours.gflops_profiler)) == [("training_graph", 122458, 64.04),
                                                                            ("deployed", 96007, 53.69)]
     assert table[table.key == "ffa_net"].parameters.tolist() == [2870812]
-    assert row(table, key="aod_net").status == "not run"
+    assert row(table, key="aod_net").status == tables.NOT_TRAINED
 
 
 def test_table_9_shows_every_machine_and_the_networks_that_the_paper_did_not_time(tmp_path):
