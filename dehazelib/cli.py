@@ -61,6 +61,13 @@ def parser() -> Parser:
                        help="runs trained side by side (default: one per core, or per GPU)")
     study.set_defaults(run=run_study)
 
+    notebooks = commands.add_parser("notebooks", help="the whole study, then copies of its executed notebooks, small "
+                                    "enough to be committed")
+    _study_options(notebooks)
+    notebooks.add_argument("--out", type=Path, default=paths.NOTEBOOKS / "executed", metavar="DIR",
+                           help="folder of the copies (default: notebooks/executed)")
+    notebooks.set_defaults(run=copy_notebooks)
+
     train = commands.add_parser("train", help="train and score runs of a profile; finished ones are only loaded")
     train.add_argument("names", nargs="+", metavar="RUN", help="id or label of a run, a stage of the study such as "
                        "central, or all; an unknown name lists those that there are")
@@ -158,6 +165,15 @@ def run_study(options: argparse.Namespace) -> None:
     from dehazelib.workflow import run_study
 
     run_study(options.profile, options.data, _overrides(options), options.workers)
+
+
+def copy_notebooks(options: argparse.Namespace) -> None:
+    from dehazelib import executed
+    from dehazelib.workflow import run_study
+
+    report = run_study(options.profile, options.data, _overrides(options))
+    for file in executed.copy_all(report.parent / "notebooks", options.out):
+        print(file)
 
 
 def train_runs(options: argparse.Namespace) -> None:

@@ -182,7 +182,7 @@ def _untrained(label: str) -> dict:
 def _dehazer(rows: Rows, label: str, test_set: str) -> dict:
     ours = {"label": label, "test_set": test_set} | measured(rows, label, test_set)
     if ours["status"] == "not run":
-        return ours | _untrained(label)
+        return ours | _untrained(label) if test_set == rows.main else ours
     deployed = rows.of_runs(label, "parameters")
     ours |= {"parameters": deployed, "parameters_deployed": deployed}
     if label.startswith("framework"):
