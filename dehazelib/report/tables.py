@@ -114,7 +114,7 @@ def computing(rows: Rows) -> pd.DataFrame:
             listed.append(line | {"model": model, "name": name, "form": form})
     listed = pd.DataFrame(listed)
     untimed = ~listed.name.isin(ours.name) & listed.name.isin(CATALOGUE)
-    counted = pd.DataFrame([{"name": name, "form": "deployed", "status": NOT_TIMED} | counts(name)
+    counted = pd.DataFrame([{"name": name, "form": "deployed", "status": NOT_TIMED} | cost.counts(name)
                             for name in listed.name[untimed]])
     ours = pd.concat([ours, counted])
     shown = listed.merge(ours, on=["name", "form"], how="left").fillna({"status": "not run"})
