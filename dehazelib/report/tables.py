@@ -5,6 +5,7 @@ from functools import partial
 import pandas as pd
 
 from dehazelib import networks
+from dehazelib.evaluation import cost
 from dehazelib.networks import CATALOGUE
 from dehazelib.provenance import Machine
 from dehazelib.report import tables_extra

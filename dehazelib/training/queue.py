@@ -218,7 +218,10 @@ def serve(connection: Connection, settings: Settings, gpu: int | None, threads: 
         except Exception as problem:  # of whatever kind: the other runs are to be trained
             traceback.print_exc()
             error = str(problem).partition("\n")[0] or type(problem).__name__
-        connection.send(error)
+        try:
+            connection.send(error)
+        except OSError:  # the parent was killed
+            return
 
 
 class OpenedOnce:
