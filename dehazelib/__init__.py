@@ -1,12 +1,16 @@
 """Reproducibility study of "Rich Feature Distillation with Feature Affinity Module for Efficient Image Dehazing"."""
 
 import os
+import warnings
 
 __version__ = "0.1.0"
 
 # Waiting OpenMP threads spin by default; when anything else wants the same core, a step then takes 20 times as long.
 # Read when torch is first imported, so the Makefile sets it too.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# pooch, which finds scikit-image's photographs, warns in a notebook of widgets that nothing here uses.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 def __getattr__(name):
