@@ -7,6 +7,7 @@ on has changed.
 import hashlib
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ def run_study(profile: str, data: str | None = None, overrides: Mapping[str, Any
     Raises Failed in the end if a run or a notebook failed; KeyboardInterrupt says how to go on.
     """
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
     study = Study.open(profile, data, overrides=overrides)
     try:
         failed = train_missing(study.settings, workers)

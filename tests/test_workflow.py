@@ -199,5 +199,5 @@ def test_settings_reach_the_commands_of_the_plan_as_they_were_given(tmp_path, re
 def test_make_hands_over_the_data_folder_as_it_was_given(given):
     done = subprocess.run(["make", "--dry-run", "--always-make", "study", f"DATA={given}"], cwd=paths.ROOT,
                           capture_output=True, text=True, check=True)
-    (line,) = [line for line in done.stdout.replace("\\\n", " ").splitlines() if "snakemake" in line]
-    assert shlex.split(line)[-1] == f"data={given}"
+    (line,) = [line for line in done.stdout.splitlines() if "dehazelib study" in line]
+    assert shlex.split(line)[-2:] == ["--data", given]
