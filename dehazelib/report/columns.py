@@ -10,7 +10,7 @@ from dehazelib.files import write_text
 PSNR = ["psnr_rgb", "psnr_low", "psnr_high"]
 SSIM = ["ssim_gauss11_rgb", "ssim_low", "ssim_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
-SSIM_DIFFERENCE = ["ssim_difference", "ssim_difference_low", "ssim_difference_high"]
+TWO_WAY = ["difference_two_way_low", "difference_two_way_high"]  # limits from all trainings together
 VALIDATION = ["validation_difference", "validation_low", "validation_high"]  # on held-out training scenes
 COMPARED = [*DIFFERENCE, "seeds_compared"]  # a difference is over the seeds that both have, a score over all of its own
 AMOUNT = ["seeds", "images", "status"]
@@ -19,7 +19,7 @@ DECIMALS = {  # how a column's name begins -> decimals in Markdown; the first th
     "parameters": 0, "training_images": 0, "images": 0, "seeds": 0, "runs": 0, "level": 0, "agree": 0, "validations": 0,
     "psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "validation": 3, "gain": 2, "best_epoch": 1,
     "best_validation": 2, "held_out": 2, "gflops": 3, "size": 3, "latency": 2, "peak": 1, "minutes": 1, "mean": 4,
-    "before": 4, "after": 4, "change": 4,
+    "before": 4, "after": 4, "change": 4, "p_holm": 3,
 }
 AS_PRINTED = "_published"  # how columns of the paper's own numbers end: all of their digits are shown
 

@@ -8,10 +8,11 @@ import pandas as pd
 import yaml
 
 from dehazelib import paths
+from dehazelib.data import nyu
 from dehazelib.experiments.plan import LONGEST, ONWARD, TRUNK
 from dehazelib.experiments.spec import SUBSTITUTES
 from dehazelib.report.interval import UNKNOWN, Interval
-from dehazelib.report.statistics import mean_interval, paired_interval
+from dehazelib.report.statistics import mean_interval, paired_interval, paired_p, scene
 
 MAIN_TEST_SETS = ("sots_indoor", "rooms")  # a study's tables report the one it has
 METRICS = ("psnr_rgb", "ssim_gauss11_rgb", "ssim_uniform7_rgb")
@@ -102,10 +103,21 @@ class Rows:
 
     @functools.cache
     def difference(self, a: str, b: str, metric: str = "psnr_rgb") -> Interval:
-        """Returns label a minus label b on the main test set with 95 % limits; UNKNOWN if either has no rows."""
+        """Returns label a minus label b on the main test set with 95 % limits, none where both were run once; UNKNOWN if
+        either has no rows."""
         if not (self.has(a) and self.has(b)):
             return UNKNOWN
-        return paired_interval(self.of(a), self.of(b), metric, np.random.default_rng(BOOTSTRAP_SEED))
+        return paired_interval(self.of(a), self.of(b), metric, np.random.default_rng(BOOTSTRAP_SEED), self.unit)
+
+    def p_value(self, a: str, b: str, metric: str = "psnr_rgb") -> float:
+        """Returns the p-value of no difference between two labels on the main test set; NaN without two shared seeds."""
+        return paired_p(self.of(a), self.of(b), metric, self.unit)
+
+    def unit(self, image: str) -> str:
+        """Returns what images of the main test set have in common that are not independent of one another: the room, of
+        SOTS-indoor, whose scenes show a few rooms several times; otherwise the scene."""
+        shown = scene(image)
+        return _rooms().get(shown, shown) if self.main == "sots_indoor" else shown
 
     def validation_difference(self, a: str, b: str) -> Interval:
         """Returns label a minus label b in PSNR on the validation scenes, each run's best, with 95 % Student-t limits
@@ -214,6 +226,11 @@ def published_images(task: str) -> int:
     recipe = yaml.safe_load((paths.PROFILES / "paper.yaml").read_text())
     role = {"dehazing": "student", "super_resolution": "teacher"}[task]
     return recipe[f"{role}_steps"] * recipe[f"{role}_batch"]
+
+
+@functools.cache
+def _rooms() -> dict[str, str]:
+    return {str(id): room for id, room in nyu.sots_rooms().items()}
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:

@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from dehazelib.report.interval import Interval
-from dehazelib.report.statistics import equivalence, mean_interval, paired_bootstrap, paired_interval
+from dehazelib.report.statistics import (
+    equivalence,
+    holm,
+    mean_interval,
+    paired_bootstrap,
+    paired_interval,
+    paired_p,
+    two_way,
+)
 
 
 def scores(table):
@@ -142,10 +150,47 @@ def test_a_paired_interval_covers_the_truth_where_the_bootstrap_of_few_seeds_doe
     assert covered["bootstrap"] < 0.9 * 200 and covered["wider"] >= 0.93 * 200
 
 
-def test_with_one_seed_or_unlike_seeds_a_paired_interval_is_the_bootstraps():
+def test_two_single_runs_differ_without_limits():
     a, b = scores([[20.0, 21.0, 23.0]]), scores([[19.0, 20.5, 21.0]])
-    expected = paired_bootstrap(a, b, "psnr_rgb", np.random.default_rng(0))
-    assert paired_interval(a, b, "psnr_rgb", np.random.default_rng(0)) == expected
+    found = paired_interval(a, b, "psnr_rgb", np.random.default_rng(0))
+    assert found.value == pytest.approx(3.5 / 3) and not found.bounded
+
+
+def test_with_one_seed_on_one_side_or_unlike_seeds_a_paired_interval_is_the_bootstraps():
+    a, one = scores(noise(3, 10, 12)), scores(noise(1, 10, 13))
+    for b in (one, scores(noise(3, 10, 13)).assign(seed=lambda rows: rows.seed + 10)):
+        expected = paired_bootstrap(a, b, "psnr_rgb", np.random.default_rng(0))
+        assert paired_interval(a, b, "psnr_rgb", np.random.default_rng(0)) == expected
+
+
+def test_images_of_one_room_are_one_unit():
+    """Two rooms of ten images: between the rooms lies all the difference, so that only which are drawn matters."""
+    base, room = noise(2, 20, 14), np.repeat([0.0, 1.0], 10)
+    a, b = scores(base + room), scores(base)
+    limits = [paired_bootstrap(a, b, "psnr_rgb", np.random.default_rng(0), unit=unit)
+              for unit in (str, lambda image: str(int(image) // 10))]
+    assert tuple(limits[1]) == pytest.approx((0.5, 0, 1)) and limits[0].low > 0.2
+
+
+def test_a_p_value_is_the_greater_of_those_over_seeds_and_over_units():
+    base = noise(3, 4, 15)
+    gains = np.array([[0.5], [1.0], [1.5]]), np.array([[0.1, 0.9, 0.9, 2.1]])  # t of 3 seeds, of 4 images
+    for gain, expected in ((gains[0], 0.0742), (gains[1], 0.0937)):
+        assert paired_p(scores(base + gain), scores(base), "psnr_rgb") == pytest.approx(expected, abs=1e-4)
+    assert np.isnan(paired_p(scores(base[:1] + 1), scores(base[:1]), "psnr_rgb"))
+    assert paired_p(scores(base + 1), scores(base), "psnr_rgb") == 0
+    assert paired_p(scores(base), scores(base), "psnr_rgb") == 1
+
+
+def test_holm_multiplies_the_smallest_by_the_number_of_comparisons_and_never_falls():
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({"a": 0.5, "b": 0.9}) == {"a": 1.0, "b": 1.0} and holm({}) == {}
+
+
+def test_the_two_way_model_of_two_rows_is_the_paired_t_interval():
+    table = pd.DataFrame([[20.0, 21.0, 23.0], [20.5, 21.9, 23.4]])
+    mean, low, high = mean_interval(table.iloc[1] - table.iloc[0])
+    assert two_way(table) == pytest.approx((high - low) / 2)
 
 
 def test_a_paired_interval_compares_the_seeds_that_both_have():
