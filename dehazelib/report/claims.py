@@ -45,7 +45,7 @@ def verdict(rows: Rows, claim: Claim) -> Verdict:
     except NotTested as absent:
         return Verdict(claim, Status.NOT_TESTED, reason=absent.reason, evidence=absent.evidence)
     status, reason = decide(rows, claim, found)
-    return Verdict(claim, status, found.interval, reason, found.evidence, found.sources)
+    return Verdict(claim, status, found.interval, reason, found.evidence, found.sources, found.labels)
 
 
 def counts(rows: Rows) -> dict[Status, int]:
@@ -70,7 +70,7 @@ def why(one: Verdict) -> str:
 def write(rows: Rows) -> pd.DataFrame:
     """Returns the verdicts after writing them to <study>/tables/verdict.csv and verdict.md."""
     found = table(rows)
-    told = ", ".join(f"{count} {status}" for status, count in counts(rows).items())
+    told = ", ".join(f"{status} {count}" for status, count in counts(rows).items())
     write_files(rows.folder, "verdict", f"Claims of the paper: {told}", found)
     return found
 

@@ -12,8 +12,10 @@ from dehazelib.experiments.settings import RECIPES
 from dehazelib.provenance import Machine
 from dehazelib.report import tables_extra
 from dehazelib.report.rows import READINGS, Rows, published, published_images
+from dehazelib.report.rules import SAME
 from dehazelib.report.tables_extra import FRAMEWORK
 
+LEVELS = 10  # of haze, in SOTS-indoor
 SHIPPED = paths.WEIGHTS / "sots.safetensors"
 OWNERS = {"paper": "the paper's", "released": "the released code's"}  # of recipes
 
@@ -32,6 +34,7 @@ def facts(rows: Rows) -> dict:
         "gain": lambda label, base="student": rows.difference(label, base),
         "ssim_gain": lambda label, base: rows.difference(label, base, "ssim_gauss11_rgb"),
         "budget": lambda label: budget(rows, label), "tested": lambda label: tested(rows, label),
+        "easier": lambda label: easier(rows, label),
         "best": best, "prior": "dark_channel_prior" if best == "student" else PRIOR_ALL, "shipped": shipped(rows),
         "adaptive_share": ADAPTIVE_SHARE, "released_shares": released_shares(rows),
         "charts": [file.name for file in sorted((rows.folder / "figures").glob("*.png"))],
@@ -63,6 +66,37 @@ def budget(rows: Rows, label: str) -> dict:
             "pixel_share": pixels / (recipe * IMAGE[0] * IMAGE[1]),
             "minutes": sum(stage["minutes"] for stage in stages), "crop": int(stages[-1]["crop"]),
             "scales": list(scales)}
+
+
+def trained_share(rows: Rows, labels: tuple[str, ...]) -> float:
+    """Returns the least share of the published recipe's pixels that any of these labels' runs was trained on; NaN
+    without trained labels."""
+    shares = [budget(rows, label)["pixel_share"] for label in labels if rows.training_images(label) > 0]
+    return min(shares, default=math.nan)
+
+
+def easier(rows: Rows, label: str) -> float:
+    """Returns by how many dB the haze levels that a label was scored on are easier than all ten of SOTS-indoor, by a
+    quadratic in the level through the mean of each; NaN below three levels."""
+    scores = rows.of(label)
+    level = pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0]).set_axis(scores.index)
+    means = scores.psnr_rgb.groupby(level).mean()
+    if len(means) < 3:
+        return math.nan
+    curve = np.polynomial.Polynomial.fit(means.index, means, 2)
+    return float(means.mean() - curve(np.arange(1, LEVELS + 1)).mean())
+
+
+def one_training(rows: Rows) -> dict:
+    """Returns how much trainings vary that differ by chance: those of the student, and of the forms of the module that
+    have less than 0.1 % of the gradient. Keys: runs, labels, sd, low, high (dB); empty below two labels."""
+    weak = [label for label in rows.scores.label.unique() if rows.has(label) and rows.gradient_share(label) < SAME
+            and label.startswith("framework-")]
+    if not weak:
+        return {}
+    labels = ["student", *weak]
+    runs = pd.concat([rows.of(label).groupby("seed").psnr_rgb.mean() for label in labels])
+    return {"runs": len(runs), "labels": labels, "sd": runs.std(), "low": runs.min(), "high": runs.max()}
 
 
 def _scales(run: dict) -> tuple[int, ...]:
@@ -153,13 +187,15 @@ def gains(rows: Rows) -> list[dict]:
     table = tables_extra.controls(rows).dropna(subset="difference")
     table = table[table.label.isin([FRAMEWORK, *tables_extra.FURTHER])]
     return [{"form": row.model.removeprefix("Ours, "), "gain": rows.difference(row.label, "student"),
-             "verdict": row.verdict, "validation": rows.validation_difference(row.label, "student"),
-             "share": rows.gradient_share(row.label)} for row in table.itertuples()]
+             "verdict": row.verdict, "p_holm": row.p_holm, "share": rows.gradient_share(row.label),
+             "validation": rows.validation_difference(row.label, "student")} for row in table.itertuples()]
 
 
 def what_it_shows(rows: Rows) -> dict:
     """Returns the facts of the results page that only some studies have; what was not run is None or empty."""
-    return {"gains": gains(rows), "distances": _distances(rows), "teacher": _teacher(rows), "errors": _errors(rows),
+    return {"gains": gains(rows), "one_training": one_training(rows), "seven": tables_extra.FORMS,
+            "half_width": tables_extra.all_trainings(rows)[0],
+            "distances": _distances(rows), "teacher": _teacher(rows), "errors": _errors(rows),
             "validation_pairs": rows.of_runs("student", "validation_pairs"),
             "seeds": sorted({rows.of(label).seed.nunique() for label in rows.scores.label.unique() if rows.has(label)})}
 

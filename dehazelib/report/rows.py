@@ -103,14 +103,14 @@ class Rows:
 
     @functools.cache
     def difference(self, a: str, b: str, metric: str = "psnr_rgb") -> Interval:
-        """Returns label a minus label b on the main test set with 95 % limits, none where both were run once; UNKNOWN if
-        either has no rows."""
+        """Returns label a minus label b on the main test set with 95 % limits, none where both were run once;
+        UNKNOWN if either has no rows."""
         if not (self.has(a) and self.has(b)):
             return UNKNOWN
         return paired_interval(self.of(a), self.of(b), metric, np.random.default_rng(BOOTSTRAP_SEED), self.unit)
 
     def p_value(self, a: str, b: str, metric: str = "psnr_rgb") -> float:
-        """Returns the p-value of no difference between two labels on the main test set; NaN without two shared seeds."""
+        """Returns the p-value of no difference of two labels on the main test set; NaN without two shared seeds."""
         return paired_p(self.of(a), self.of(b), metric, self.unit)
 
     def unit(self, image: str) -> str:

@@ -13,6 +13,9 @@ MARGIN_DB = 0.1  # a difference in PSNR of no practical importance
 RECONSTRUCTED = ("lsid_fcnn",)  # networks without a public source
 RECIPE = {"lr", "clip", "schedule", "augment", "optimizer"}  # options that decide how fast a network learns
 FOURFOLD = ("fsrcnn_x4", "srresnet", "drn_s")  # networks that enlarge four times
+AIRLIGHT_ONE = ("mscnn",)  # networks whose form of the printed size knows the airlight of SOTS-indoor
+SAME = 0.1  # % of the gradient, below which a loss changes a training no more than chance does
+STRONGER = 10.0  # times the gradient's share, above which two losses are of unequal strength
 COMPARISONS = ("gain", "at_most")  # rules that need the limits of an interval
 
 
@@ -113,6 +116,15 @@ def reconstruction(rows: Rows, claim: Claim, found: Finding) -> bool:
     return claim.measure == "score" and found.labels[0] in RECONSTRUCTED
 
 
+def airlight(rows: Rows, claim: Claim, found: Finding) -> bool:
+    return claim.measure == "score" and found.labels[0] in AIRLIGHT_ONE
+
+
+def unequal_strength(rows: Rows, claim: Claim, found: Finding) -> bool:
+    shares = [share for share in map(rows.gradient_share, found.labels) if share > 0]
+    return len(shares) > 1 and max(shares) > STRONGER * min(shares)
+
+
 def fewer_images(rows: Rows, claim: Claim, found: Finding) -> bool:
     if len(found.labels) != 1 or found.interval.value >= claim.printed - tolerance(claim):
         return False
@@ -143,20 +155,43 @@ def no_limits(rows: Rows, claim: Claim, found: Finding) -> bool:
 
 
 CAVEATS = {  # the first that applies leaves a claim open
-    Reason.RECONSTRUCTION: reconstruction, Reason.FEWER_IMAGES: fewer_images, Reason.BELOW_BICUBIC: below_bicubic,
+    Reason.RECONSTRUCTION: reconstruction, Reason.AIRLIGHT: airlight, Reason.UNEQUAL_STRENGTH: unequal_strength,
+    Reason.FEWER_IMAGES: fewer_images, Reason.BELOW_BICUBIC: below_bicubic,
     Reason.UNEQUAL_BUDGETS: unequal_budgets, Reason.UNEQUAL_RECIPES: unequal_recipes, Reason.ONE_SEED: one_seed,
     Reason.NO_LIMITS: no_limits}
 
 
 def decide(rows: Rows, claim: Claim, found: Finding) -> tuple[Status, Reason | None]:
-    """Returns the status of a claim and, if it is not decided, the reason."""
+    """Returns the status of a claim and, if not its rule alone decides, the reason."""
     reason = found.reason or next((why for why, applies in CAVEATS.items() if applies(rows, claim, found)), None)
     if reason:
         return Status.NOT_TESTED, reason
+    if same_training(rows, found):
+        return (Status.AGREES if claim.rule == "at_most" else Status.NO_EFFECT), Reason.SAME_TRAINING
     holds = RULES[claim.rule](found, claim)
+    if holds:
+        return Status.AGREES, None
+    reduced = _compared(found) and any(fewer_than_published(rows, label) for label in found.labels)
+    if reduced and claim.rule == "gain" and not_seen(claim, found.interval):
+        return Status.NO_EFFECT, None
     if holds is None:
-        return Status.UNDECIDED, Reason.INCONCLUSIVE
-    return (Status.REPRODUCED if holds else Status.NOT_REPRODUCED), None
+        return Status.INCONCLUSIVE, Reason.INCONCLUSIVE
+    if reduced:  # what holds for scores holds for their differences
+        return Status.NOT_TESTED, Reason.FEWER_IMAGES
+    return (Status.CONTRADICTED if claim.basis == "paper" else Status.DISAGREES), None
+
+
+def same_training(rows: Rows, found: Finding) -> bool:
+    """Returns whether what was compared has an affinity loss too weak to change a training, which no number of seeds
+    would show better."""
+    shares = [rows.gradient_share(label) for label in found.labels]
+    return _compared(found) and all(share < SAME for share in shares)
+
+
+def not_seen(claim: Claim, interval: Interval) -> bool:
+    """Returns whether an interval is not above zero and excludes half the printed gain, where one is printed."""
+    excludes = not claim.value or interval.high < SIZE[0] * claim.printed
+    return interval.low <= 0 and excludes
 
 
 def fewer_than_published(rows: Rows, label: str) -> bool:

@@ -88,6 +88,20 @@ def student_resolutions(rows: Rows, claim: Claim) -> Finding:
     return Finding(Interval(len(set(sides))), ("dehazelib/networks/student.py",), evidence, holds=len(set(sides)) > 1)
 
 
+def features_counted(rows: Rows, claim: Claim) -> Finding:
+    parts = audit.framework_gflops()
+    printed = float(published("table9").set_index("key").gflops["full_framework"])
+    least = parts["student"] + parts["teacher"]
+    total = least + parts["module, intermediate features"]
+    return Finding(Interval(total), of_tables(9), {"gflops": parts, "printed_gflops": printed},
+                   holds=total < printed + audit.ROUNDING)
+
+
+def module_parameters(rows: Rows, claim: Claim) -> Finding:
+    count = audit.module_parameters()
+    return Finding(Interval(count), ("dehazelib/distillation/framework.py",), holds=count > 0)
+
+
 def of_tables(*numbers: int) -> tuple[str, ...]:
     return tuple(f"results/published/table{number}.csv, as printed" for number in numbers)
 
@@ -150,6 +164,15 @@ def separable_latency(rows: Rows, claim: Claim) -> Finding:
     elif "cpu" not in set(timed):
         reason = Reason.INCOMPLETE
     return Finding(times, (of_compute(ours), of_compute(plain)), evidence, holds=holds, reason=reason)
+
+
+def real_time(rows: Rows, claim: Claim) -> Finding:
+    """Decided on a GPU, where that was timed: a CPU is not the device that the claim is about."""
+    row = compute_row(rows, "student", needs="latency_ms")
+    evidence = {"machine": str(Machine.of(row)), "gflops": {"student": row.gflops_profiler},
+                "gflops_per_second": row.gflops_profiler * 1000 / REAL_TIME_MS}
+    return Finding(_latency(row), (of_compute(row),), evidence, holds=below(_latency(row), REAL_TIME_MS),
+                   reason=Reason.ON_CPU if row.device == "cpu" else None)
 
 
 def _latency(row: pd.Series) -> Interval:
@@ -221,5 +244,5 @@ def test_pairs(rows: Rows, claim: Claim) -> Finding:
 
 PAPER_AND_COMPUTING: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
     headline_joint, beats_baselines, student_tradeoff, separable_tradeoff, cheap_inference, recipe_as_stated,
-    student_resolutions, batch_norm_count, branches, decoupled, separable_compute, separable_latency, budget_spread,
-    training_overhead, test_pairs)}
+    student_resolutions, features_counted, module_parameters, real_time, batch_norm_count, branches, decoupled,
+    separable_compute, separable_latency, budget_spread, training_overhead, test_pairs)}

@@ -23,7 +23,7 @@ from dehazelib.report.measures import (
     with_evidence,
 )
 from dehazelib.report.rows import READINGS, Rows, published
-from dehazelib.report.rules import RECONSTRUCTED, decide, fewer_than_published, gain, positive, together
+from dehazelib.report.rules import AIRLIGHT_ONE, RECONSTRUCTED, decide, fewer_than_published, gain, positive, together
 from dehazelib.report.statistics import mean_interval
 from dehazelib.report.tables_extra import selection
 from dehazelib.report.verdict import Claim, Finding, NotTested, Reason, Status
@@ -55,8 +55,9 @@ def baselines_retrained(rows: Rows, claim: Claim) -> Finding:
 
 
 def baseline_ssim(rows: Rows, claim: Claim) -> Finding:
-    """A network whose interval lies above its printed SSIM contradicts it; one below after fewer images does not."""
-    table, total = _baselines(rows, RECONSTRUCTED)
+    """A network whose interval lies above its printed SSIM contradicts it; one below after fewer images does not, nor
+    does one that is given the airlight."""
+    table, total = _baselines(rows, (*RECONSTRUCTED, *AIRLIGHT_ONE))
     gaps = table.ours_ssim - table.ssim
     above, short = gaps > CLOSE["ssim"], gaps < -CLOSE["ssim"]
     surely = above & (table.ours_ssim_low - table.ssim > CLOSE["ssim"])  # one seed has no limits
@@ -97,7 +98,7 @@ def zero_shot(rows: Rows, claim: Claim) -> Finding:
     label = first_with_rows(rows, claim.b)[0]
     need_sots(rows, label)
     scores, steps = rows.of(label), rows.of_runs(label, "steps")
-    interval = mean_interval(scores.groupby(scores.image.str.partition("_")[0]).psnr_rgb.mean())  # over scenes
+    interval = mean_interval(scores.groupby(scores.image.map(rows.unit)).psnr_rgb.mean())  # over rooms
     evidence = scored(rows, label) | {"steps_per_image": steps}
     least, most = claim.printed - CLOSE["psnr"], claim.printed + CLOSE["psnr"]
     holds, reason = None, None
@@ -152,8 +153,8 @@ def weight_spread(rows: Rows, claim: Claim) -> Finding:
 def weakest(rows: Rows, claim: Claim, pairs: list[tuple[str, str]], strength: Callable[[Interval], float]) -> Finding:
     """Returns the comparison that contradicts the claim, or else one that leaves it open, or else the weakest."""
     found = [compared(rows, claim, *pair) for pair in pairs]
-    order = {Status.NOT_REPRODUCED: 0, Status.UNDECIDED: 1, Status.NOT_TESTED: 1, Status.REPRODUCED: 2}
-    first = min(found, key=lambda one: (order[decide(rows, claim, one)[0]], strength(one.interval)))
+    order = {Status.AGREES: 2, Status.INCONCLUSIVE: 1, Status.NOT_TESTED: 1}  # all else contradicts: 0
+    first = min(found, key=lambda one: (order.get(decide(rows, claim, one)[0], 0), strength(one.interval)))
     beside = {f"{a} less {b}": one.interval for (a, b), one in zip(pairs, found) if one is not first}
     return with_evidence(first, beside=beside) if beside else first
 

@@ -7,22 +7,31 @@ from dehazelib.report.interval import UNKNOWN, Interval
 
 
 class Status(StrEnum):
-    REPRODUCED = "reproduced"
-    NOT_REPRODUCED = "not reproduced"
-    UNDECIDED = "undecided"  # measured, but the interval cannot tell
-    NOT_TESTED = "not tested here"  # nothing measured could tell
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    CONTRADICTED = "contradicted by the paper's own tables or code"
+    NO_EFFECT = "no effect at reduced scale"  # a gain that is not there after far fewer images than in the paper
+    INCONCLUSIVE = "inconclusive"  # measured, but the interval cannot tell
+    NOT_TESTED = "not tested"  # nothing measured could tell
 
 
 class Reason(StrEnum):
-    """Why a claim was not decided. All but INCONCLUSIVE make it NOT_TESTED."""
+    """Why a verdict is not a matter of its rule alone. All but the first two make a claim NOT_TESTED."""
 
     INCONCLUSIVE = "the interval includes values that agree with the claim and values that do not"
+    SAME_TRAINING = ("the affinity loss has less than 0.1 % of the gradient in each of the trainings compared, so that "
+                     "they are one training but for chance")
     NOT_RUN = "it was not run"
     OTHER_TEST_SET = "it was scored on other images than those of SOTS-indoor"
-    FEWER_IMAGES = "it was trained on fewer images than in the paper, so that a lower score contradicts nothing"
+    FEWER_IMAGES = ("it was trained on fewer images than in the paper, so that a lower score or another gain "
+                    "contradicts nothing")
     BELOW_BICUBIC = "a network scores below bicubic resizing, so that the size of the difference means nothing yet"
     UNEQUAL_BUDGETS = "the runs compared were trained on different numbers of images"
     UNEQUAL_RECIPES = "the networks were trained on fewer images than in the paper and by different recipes"
+    UNEQUAL_STRENGTH = ("the affinity losses compared have very different shares of the gradient, so that the "
+                        "difference tells of their strength, not of their form")
+    AIRLIGHT = ("the form of the network that has the printed size takes the airlight to be 1, as it is in "
+                "SOTS-indoor, where the published one estimates it")
     ONE_SEED = "with one seed a better training cannot be told from a luckier one"
     NO_LIMITS = "the difference has no interval: a score is infinite, or it was measured once"
     RECONSTRUCTION = "the network has no public source, and ours is a reconstruction from its parameter count"
@@ -83,7 +92,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one claim. reason: why it was not decided, None if it was. The rest is as in Finding."""
+    """The judgement of one claim. reason: why the rule alone did not decide, else None. The rest is as in Finding."""
 
     claim: Claim
     status: Status
@@ -91,10 +100,19 @@ class Verdict:
     reason: Reason | None = None
     evidence: dict = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def decided(self) -> bool:
-        return self.reason is None
+        return self.status not in (Status.INCONCLUSIVE, Status.NOT_TESTED)
+
+    @property
+    def excluded(self) -> Interval:
+        """Returns, where the interval shows no effect, the size above which one is excluded: 0 where all of it is below
+        that. Unknown for other verdicts, those by calculation among them."""
+        if self.status != Status.NO_EFFECT or self.reason or not self.interval.bounded:
+            return UNKNOWN
+        return Interval(max(self.interval.high, 0.0))
 
 
 class NotTested(Exception):

@@ -137,6 +137,25 @@ def test_odd_haze_levels_are_recognised(make):
     assert not facts.tested(rows, "hazy")["odd"]
 
 
+def test_odd_levels_are_easier_by_the_curve_through_them(make):
+    """PSNR 20 - level: odd levels have a mean level of 5, all ten of 5.5."""
+    psnr = [[20.0 - level for level in (1, 3, 5, 7, 9)]]
+    rows = Rows(make(scores=scores_of("longest-student", psnr) + scores_of("hazy", [[10.0]])))
+    assert facts.easier(rows, "longest-student") == pytest.approx(0.5) and np.isnan(facts.easier(rows, "hazy"))
+
+
+def test_the_noise_of_one_training_pools_the_forms_with_hardly_any_gradient(make):
+    folder = make(gain=0.5, scores=scores_of("framework-black_teacher", PSNR + 9))
+    curves = [{"run": "r", "label": label, "seed": 0, "step": 1, "images": 1, "epoch": 0.1, "affinity_share": share}
+              for label, share in (("framework-as_released", 0.0002), ("framework-black_teacher", 0.1))]
+    assert facts.one_training(Rows(folder)) == {}
+    pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
+    pooled = facts.one_training(Rows(folder))
+    assert (pooled["runs"], pooled["labels"]) == (4, ["student", "framework-as_released"])
+    assert (pooled["low"], pooled["high"]) == pytest.approx((16, 16.7))
+    assert pooled["sd"] == pytest.approx(np.std([16, 16.2, 16.5, 16.7], ddof=1))
+
+
 # --------------------------------------------------------------------------------------------------------- the pages
 
 
