@@ -45,7 +45,7 @@ SHOWN = {  # table -> heading -> its column, or the three columns of an interval
                         "chosen on test, dB": "psnr_selected_on_test", "difference, dB": DIFFERENCE,
                         "seeds": "seeds", "status": "status"},
     "table_longest": {"run": "label", "images seen": "images_seen", "validation PSNR, dB": "held_out_psnr_rgb",
-                      "PSNR, dB": "psnr_rgb", "SSIM": "ssim_gauss11_rgb", "difference, dB": DIFFERENCE,
+                      "PSNR, dB": "psnr_rgb", "SSIM": "ssim_gauss11_rgb", "difference, dB": "difference",
                       "status": "status"},
     "table_real_hazy": {},
 }
