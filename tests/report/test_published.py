@@ -138,7 +138,7 @@ def test_claims_are_complete_and_unique():
     assert CLAIMS["id"].str.fullmatch(r"[a-z0-9_]+").all()
     assert (CLAIMS[["id", "where", "claim", "basis", "measure", "rule"]] != "").all(axis=None)
     assert set(CLAIMS["basis"]) == {"scores", "computing", "paper"}
-    assert CLAIMS["where"].str.fullmatch(r"Abstract|(Section|Table|Figure) \d(\.\d)*").all()
+    assert CLAIMS["where"].str.fullmatch(r"Abstract|Project page|(Section|Table|Figure) \d(\.\d)*").all()
 
 
 def test_a_claimed_number_has_a_unit():
