@@ -158,7 +158,7 @@ def test_the_package_dehazes_with_the_weights_that_come_along(student, pixels, t
     (torch.full((3, 4, 5), 255.0), r"must lie in \[0, 1\]; this one has values from 255 to 255"),
     (torch.full((3, 4, 5), float("nan")), r"must lie in \[0, 1\]"),
     (Image.new("I;16", (5, 4)), r"more than 8 bits a channel \(mode I;16\)"),
-], ids=str)
+], ids=lambda value: value if isinstance(value, str) else type(value).__name__)
 def test_what_is_no_image_is_refused_in_one_line(image, message):
     with pytest.raises(ValueError, match=message):
         dehaze(image, identity)
