@@ -34,6 +34,7 @@ def test_the_lock_pins_every_dependency():
     assert not any("torchvision" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, extras", [
     (["dehaze", "photo.png", "-o", "out"], ["export", "video", "study"]),
     (["export", "student.onnx"], ["video", "study"])])
@@ -67,11 +68,13 @@ def jobs(text: str, rule: str) -> int:
                for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_one_machine_plans_one_process_per_stage(tmp_path):
     text = plan(tmp_path, "--cores", "2", "--config", "profile=smoke")
     assert jobs(text, "notebook") == 6 and jobs(text, "runs") == 6
 
 
+@pytest.mark.slow
 def test_all_notebooks_run_again_when_the_profile_is_newer(tmp_path):
     arguments = ("--cores", "2", "--rerun-triggers", "mtime", "--config", "profile=smoke")
     for line in plan(tmp_path, *arguments).splitlines():
@@ -88,6 +91,7 @@ def test_a_cluster_plans_one_job_per_run_unchanged(tmp_path):
     assert jobs(text, "notebook") == 6 and jobs(text, "runs") > 30
 
 
+@pytest.mark.slow
 def test_a_cluster_needs_no_number_of_cores(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory",
                str(tmp_path), "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "--summary"]
@@ -96,12 +100,14 @@ def test_a_cluster_needs_no_number_of_cores(tmp_path):
     assert done.returncode == 0 and "06_verdict.ipynb" in done.stdout, done.stderr  # a dry run would take one core
 
 
+@pytest.mark.slow
 def test_four_gpus_share_each_stage(tmp_path):
     text = plan(tmp_path, "--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
     assert 3 * 6 <= jobs(text, "runs") <= 4 * 6
     assert {f"CUDA_VISIBLE_DEVICES={gpu}" for gpu in range(4)} <= set(text.split())
 
 
+@pytest.mark.slow
 def test_gpus_are_given_out_among_those_that_the_caller_may_use(tmp_path):
     arguments = ("--cores", "8", "--config", "profile=smoke", "gpus=2", "--printshellcmds")
     text = plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5,GPU-3a")
@@ -124,6 +130,7 @@ def real(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_each_run_is_in_one_job_and_the_phases_of_the_longest_runs_are_in_the_same(tmp_path, real):
     text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--printshellcmds", "--config", "profile=cpu",
                 f"data={real}", "runs_per_job=1")
@@ -139,6 +146,7 @@ def gpus_asked_for(text: str) -> list[str]:
     return re.findall(r" gpu=(\d+)", text)
 
 
+@pytest.mark.slow
 def test_the_command_for_a_cluster_asks_for_a_gpu_for_each_job(tmp_path, real):
     page = (paths.ROOT / "notebooks" / "README.md").read_text()
     (line,) = [line for line in page.splitlines() if "--executor slurm" in line]
@@ -146,11 +154,13 @@ def test_the_command_for_a_cluster_asks_for_a_gpu_for_each_job(tmp_path, real):
     assert gpus_asked_for(text) == ["1"] * jobs(text, "runs") and jobs(text, "runs") > 100
 
 
+@pytest.mark.slow
 def test_a_cluster_is_asked_for_no_gpu_unless_told_to(tmp_path):
     text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke")
     assert gpus_asked_for(text) == ["0"] * jobs(text, "runs") and jobs(text, "runs") == 6
 
 
+@pytest.mark.slow
 def test_a_run_of_two_stages_is_made_by_the_first(tmp_path):
     planned = [word
                for line in commands(plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", "profile=smoke"))
@@ -158,6 +168,7 @@ def test_a_run_of_two_stages_is_made_by_the_first(tmp_path):
     assert len(planned) == len(set(planned)) and sum(run.startswith("aod_net-s0-") for run in planned) == 1
 
 
+@pytest.mark.slow
 def test_gpus_are_given_out_in_turn_over_all_jobs_and_hold_one_each(tmp_path):
     text = plan(tmp_path, "--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
     given = [line[0] for line in commands(text)]
@@ -168,6 +179,7 @@ def test_gpus_are_given_out_in_turn_over_all_jobs_and_hold_one_each(tmp_path):
         (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting, message", [
     ("profile=huge", "No profile 'huge'"), ("data=/nowhere/at/all", "/nowhere/at/all: no such data root"),
     ("profil=demo", "did you mean profile?"), ("gpu=4", "did you mean gpus?"), ("gpus=all", "must be a whole number"),

@@ -87,6 +87,7 @@ def test_a_runtime_s_accuracy_is_its_change_on_the_same_image():
     assert table.psnr_change_db.tolist() == pytest.approx([0, -20 * np.log10(2)], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_benchmark_times_runtimes_that_all_dehaze(student, tmp_path, monkeypatch):
     monkeypatch.setattr(inference, "SHIPPED", tmp_path / "absent.safetensors")
     monkeypatch.setattr(bench, "runtimes", lambda network, device, folder: {

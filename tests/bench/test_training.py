@@ -88,6 +88,7 @@ def test_slow_ways_are_made_and_warmed_up_on_small_images_before_they_are_timed(
     assert calls[1:] == made + [(way, SIZE, 1) for way in ways] * 2
 
 
+@pytest.mark.slow
 def test_a_gpu_takes_several_steps_at_a_time_whose_mean_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     taken = []

@@ -65,6 +65,7 @@ def test_it_is_one_small_file_that_names_no_place_on_this_machine(file):
     assert str(paths.ROOT).encode() not in content and b"site-packages" not in content
 
 
+@pytest.mark.slow
 def test_in_eight_bits_it_is_smaller_and_close(student, file, traced, tmp_path):
     export(student, tmp_path / "int8.onnx", int8=True)
     assert [path.name for path in tmp_path.iterdir()] == ["int8.onnx"]

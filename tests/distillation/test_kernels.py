@@ -167,6 +167,7 @@ for kernel in (fused._l1_kernel, fused._kl_rows_kernel, fused._kl_gradient_kerne
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capability, channels, inner", [
     (80, 16, 16), (90, 16, 16), (80, affinity_fused.WIDEST // 2, affinity_fused.WIDEST)])
 def test_the_kernels_compile_for_a_gpu_without_reduced_precision(capability, channels, inner, tmp_path):

@@ -41,6 +41,7 @@ def test_zid_dehazes_a_batch_like_its_items_from_saved_weights(tmp_path):
     assert torch.equal(other(hazy), dehazed)
 
 
+@pytest.mark.slow
 def test_stopping_zid_by_the_ground_truth_is_never_worse_than_any_looked_at_step(pair):
     hazy, clear = pair(2, 64, 64)
     model = ZID(steps=6, size=(64, 64))
@@ -51,6 +52,7 @@ def test_stopping_zid_by_the_ground_truth_is_never_worse_than_any_looked_at_step
     assert torch.equal(OracleStoppedZID(steps=6, size=(64, 64))(hazy, clear), every_five)
 
 
+@pytest.mark.slow
 def test_zid_s_two_image_networks_cost_7_23_gflops_a_pass():
     with torch.device("meta"):
         hazy = torch.rand(1, 3, 448, 608)

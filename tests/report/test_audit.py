@@ -81,6 +81,7 @@ def test_the_gradient_share_equals_that_of_the_literal_form():
     assert audit.gradient_ratio(output, clear) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_module_holds_less_than_one_percent_of_the_gradient_of_whole_images():
     made, state = pairs(464, 624), torch.get_rng_state()
     table = audit.gradient_share(made)

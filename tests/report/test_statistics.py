@@ -138,6 +138,7 @@ def test_more_images_of_a_scene_do_not_narrow_an_interval():
     assert tuple(limits[0]) == pytest.approx(tuple(limits[1]))
 
 
+@pytest.mark.slow
 def test_a_paired_interval_covers_the_truth_where_the_bootstrap_of_few_seeds_does_not():
     rng, truth, covered = np.random.default_rng(0), 0.2, {"bootstrap": 0, "wider": 0}
     for repeat in range(200):

@@ -77,6 +77,7 @@ def test_an_authors_objective_is_not_compiled():
     assert set(candidates(SPEC.replace(network="gfn", loss="objective"))) == {"contiguous", "channels last"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features, distance", [("outputs", "l2_norm"), ("outputs", "l1"), ("intermediate", "l2")])
 def test_every_candidate_takes_the_framework_s_steps_but_for_rounding(monkeypatch, features, distance):
     """On the CPU: compiled ones without a compiler of C, fused kernels in Triton's interpreter (see conftest.py)."""

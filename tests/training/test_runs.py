@@ -40,6 +40,7 @@ def finished(settings):
     return runs.train_or_load(settings, specs)
 
 
+@pytest.mark.slow
 def test_asking_for_a_framework_trains_its_teacher_first(settings, finished):
     teacher = runs.find(settings.runs_folder, finished[0].spec.teacher)
     assert teacher.done and teacher.spec.network == "dsc_mc_fsrcnn"
@@ -72,6 +73,7 @@ def test_scores_are_kept_while_the_others_are_computed(settings, finished, monke
     runs.write_csv(before, one.folder / runs.SCORES)
 
 
+@pytest.mark.slow
 def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_of_the_same_pairs(settings, finished):
     few = settings.replace(test_pairs=4, zero_shot_steps=1, zero_shot_pairs=2)
     specs = [plan.baseline(few, "zid").replace(seed=seed) for seed in (0, 1)]
