@@ -41,7 +41,9 @@ def run_study(profile: str, data: str | None = None, overrides: Mapping[str, Any
     try:
         failed = train_missing(study.settings, workers)
         failed |= execute_notebooks(study, _parameters(profile, study, overrides))
-        report = study.report()
+        report = study.folder / "report.html"
+        if not _is_newer(report, _folder(study)):
+            report = study.report()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; what is done is kept, and the same command goes on from there.") from None
     say(f"{(time.monotonic() - began) / 60:.1f} min. The report: {report}\nExecuted notebooks: {_folder(study)}")
@@ -78,7 +80,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], stamp: str)
     scratch = target.with_name(f"{target.stem}.running.ipynb")
     try:
         papermill.execute_notebook(source, scratch, parameters, kernel_name="python3", cwd=paths.NOTEBOOKS,
-                                   progress_bar=False)
+                                   progress_bar=False, extra_arguments=["--IPKernelApp.log_level=40"])
     except papermill.PapermillExecutionError as error:
         return f"cell {error.exec_count}: {error.ename}: {error.evalue.splitlines()[0]} (see {scratch})"
     executed = nbformat.read(scratch, as_version=4)
@@ -109,6 +111,13 @@ def _stamp_of(executed: Path) -> str:
     if not executed.exists():
         return ""
     return json.loads(executed.read_text(encoding="utf-8"))["metadata"].get(STAMP, "")
+
+
+def _is_newer(report: Path, executed: Path) -> bool:
+    """Returns whether the report was written after all executed notebooks."""
+    if not report.exists():
+        return False
+    return all(file.stat().st_mtime < report.stat().st_mtime for file in executed.glob("*.ipynb"))
 
 
 def _folder(study: Study) -> Path:
