@@ -152,6 +152,7 @@ def test_settings_are_the_profile_s_with_the_changes_given():
     assert cli.opened(cli.parser().parse_args(["train", "all"])).settings == Settings()
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_once_scored_and_then_only_loaded(run, results):
     command = ["train", "student", "--set", *TINY]
     status, out, err = run(*command)
@@ -189,6 +190,7 @@ def test_a_tilde_in_a_data_folder_is_expanded(run, tmp_path, monkeypatch):
         fails(run(*command), f"{tmp_path}/none: no such data root")
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_listed_with_counts_and_the_paper_s(run):
     status, out, err = run("networks", "--csv")
     table = pd.read_csv(io.StringIO(out))

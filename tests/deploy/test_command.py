@@ -280,6 +280,7 @@ def test_weights_that_are_absent_or_diverged_are_one_line(capsys):
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_a_student_is_exported(weights, capsys):
     pytest.importorskip("onnxscript")
     assert cli.main(["export", "new/student.onnx", "--weights", str(weights)]) == 0

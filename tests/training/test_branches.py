@@ -59,6 +59,7 @@ def test_a_branch_starts_at_step_0_with_the_weights_average_and_moments_of_the_c
     assert checkpoint.step_of(tmp_path / checkpoint.CHECKPOINT) == 3
 
 
+@pytest.mark.slow
 def test_a_run_of_mixed_scales_resumes_to_the_same_weights_and_counts_its_images(tmp_path, data, monkeypatch):
     whole = runs.Run(tmp_path / "whole", TRUNK).train(data)
     resumed = stopped(TRUNK, tmp_path / "resumed", data, monkeypatch, after=2).train(data)
