@@ -196,8 +196,8 @@ def summaries() -> dict:
 def table_numbers() -> dict:
     """Returns table/column -> its numbers from top to bottom, for every column of numbers."""
     result = {}
-    for name, (_, builder) in tables.TABLES.items():
-        table = builder(_measured())
+    for name in tables.TABLES:
+        table = tables.table(name, _measured())
         for column in table.select_dtypes("number"):
             result[f"{name}/{column}"] = [_plain(value) for value in table[column]]
     return result

@@ -91,19 +91,9 @@ class Variant:
         return bool(self.form)
 
     @property
-    def ours(self) -> bool:
-        """Returns whether its network is the paper's student, alone or in the framework."""
-        return self.network == "student"
-
-    @property
-    def adaptive(self) -> bool:
-        """Returns whether the weight of the affinity loss adapts to the gradients."""
-        return self.guided and (self.change == "adaptive" or bool(self.teacher) or not self.ours)
-
-    @property
-    def ablation(self) -> bool:
-        """Returns whether it is a row of Tables 6 to 8 that is not in the central comparison."""
-        return self.ours and self.guided and self.change not in ("", "adaptive")
+    def central(self) -> bool:
+        """Returns whether it is the student, alone or in a framework, at its own budget: what the study compares."""
+        return self.network == "student" and not (self.equal_budget or self.long or self.searched)
 
     @property
     def scored(self) -> bool:

@@ -1,4 +1,4 @@
-"""The columns that tables share: their groups, how many decimals each shows, and a table's two files."""
+"""The columns of tables: those that belong together, how many decimals each shows, and a table's two files."""
 
 from pathlib import Path
 
@@ -12,9 +12,14 @@ SSIM = ["ssim_gauss11_rgb", "ssim_low", "ssim_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
 TWO_WAY = ["difference_two_way_low", "difference_two_way_high"]  # limits from all trainings together
 VALIDATION = ["validation_difference", "validation_low", "validation_high"]  # on held-out training scenes
-COMPARED = [*DIFFERENCE, "seeds_compared"]  # a difference is over the seeds that both have, a score over all of its own
-AMOUNT = ["seeds", "images", "status"]
-
+MEAN = ["mean", "mean_low", "mean_high"]
+GROUPS = {  # as tables.yaml names them
+    "PSNR": PSNR, "SSIM": SSIM, "DIFFERENCE": DIFFERENCE, "TWO_WAY": TWO_WAY, "VALIDATION": VALIDATION, "MEAN": MEAN,
+    "COMPARED": [*DIFFERENCE, "seeds_compared"],  # over the seeds that both have; a score is over all of its own
+    "PSNR_WITH": [f"{name}_with" for name in PSNR],
+    "LATENCY": ["latency_ms", "latency_ms_low", "latency_ms_high"],
+    "AMOUNT": ["seeds", "images", "status"],
+}
 DECIMALS = {  # how a column's name begins -> decimals in Markdown; the first that fits; 0: whole numbers
     "parameters": 0, "training_images": 0, "images": 0, "seeds": 0, "runs": 0, "level": 0, "agree": 0, "validations": 0,
     "psnr": 2, "ssim": 4, "difference_to_ours": 4, "difference": 3, "validation": 3, "gain": 2, "best_epoch": 1,
@@ -35,10 +40,12 @@ def decimals(column: str) -> int | None:
     return next((digits for start, digits in DECIMALS.items() if column.startswith(start)), None)
 
 
-def frame(lines: list[dict], columns: list[str]) -> pd.DataFrame:
-    """Returns a table of these lines and columns, empty where a line says nothing; whole numbers are Int64."""
-    table = pd.DataFrame(lines, columns=columns)
-    whole = [column for column in columns if decimals(column) == 0]
+def frame(lines: list[dict], columns: str) -> pd.DataFrame:
+    """Returns a table of these lines, empty where a line says nothing; whole numbers are Int64. columns: their names
+    and those of GROUPS, with spaces between."""
+    names = [name for word in columns.split() for name in GROUPS.get(word, [word])]
+    table = pd.DataFrame(lines, columns=names)
+    whole = [name for name in names if decimals(name) == 0]
     return table.astype(dict.fromkeys(whole, "Float64")).astype(dict.fromkeys(whole, "Int64"))
 
 

@@ -10,7 +10,7 @@ from dehazelib import paths
 from dehazelib.experiments.plan import ADAPTIVE_SHARE, IMAGE, LONGEST, PRIOR_ALL, TEACHER
 from dehazelib.experiments.settings import RECIPES
 from dehazelib.provenance import Machine
-from dehazelib.report import tables_extra
+from dehazelib.report import tables, tables_extra
 from dehazelib.report.rows import READINGS, Rows, published, published_images
 from dehazelib.report.rules import SAME
 from dehazelib.report.tables_extra import FRAMEWORK
@@ -184,7 +184,7 @@ def _groups(rows: Rows) -> list[dict]:
 def gains(rows: Rows) -> list[dict]:
     """Returns what the module gains in each of its forms that was run, on test and on validation scenes, with the
     affinity term's share of the gradient in % (median; NaN if not recorded)."""
-    table = tables_extra.controls(rows).dropna(subset="difference")
+    table = tables.table("table_controls", rows).dropna(subset="difference")
     table = table[table.label.isin([FRAMEWORK, *tables_extra.FURTHER])]
     return [{"form": row.model.removeprefix("Ours, "), "gain": rows.difference(row.label, "student"),
              "verdict": row.verdict, "p_holm": row.p_holm, "share": rows.gradient_share(row.label),

@@ -25,7 +25,7 @@ from dehazelib.report.measures import (
 from dehazelib.report.rows import READINGS, Rows, published
 from dehazelib.report.rules import AIRLIGHT_ONE, RECONSTRUCTED, decide, fewer_than_published, gain, positive, together
 from dehazelib.report.statistics import mean_interval
-from dehazelib.report.tables_extra import selection
+from dehazelib.report.tables import table
 from dehazelib.report.verdict import Claim, Finding, NotTested, Reason, Status
 
 CLOSE = {"psnr": 0.5, "ssim": 0.01}  # largest gap to a printed score
@@ -198,15 +198,15 @@ def _by_weight(rows: Rows) -> list[str]:
 def split(rows: Rows, claim: Claim) -> Finding:
     """What choosing the checkpoint on the test set adds, in the label with most runs that had a choice; their mean,
     without limits, where several labels have as many."""
-    table = selection(rows)
-    if "validations" not in table or not (table.validations > 1).any():
+    selected = table("table_selection", rows)
+    selected = selected[selected.validations > 1]
+    if selected.empty:
         raise NotTested(Reason.NOT_RUN, missing=["runs with several checkpoints scored on the test set"])
-    table = table[table.validations > 1]
-    most = table[table.seeds == table.seeds.max()]
+    most = selected[selected.seeds == selected.seeds.max()]
     interval = Interval(most.difference.mean())
     if len(most) == 1:
         interval = Interval(*most.iloc[0][["difference", "difference_low", "difference_high"]])
-    gains = {row.label: Interval(row.difference, row.difference_low, row.difference_high) for row in table.itertuples()}
+    gains = {row.label: Interval(row.difference, row.difference_low, row.difference_high) for row in selected.itertuples()}
     return Finding(interval, ("curves.csv: validation_psnr_rgb, test_psnr_rgb",), {"beside": gains},
                    reason=Reason.UNSEEN)
 

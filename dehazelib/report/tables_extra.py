@@ -6,10 +6,18 @@ import pandas as pd
 from dehazelib.evaluation.protocols import POOLED, PROTOCOLS, pooled
 from dehazelib.evaluation.real_haze import STATISTICS
 from dehazelib.experiments.plan import HAZY_ALL, LONG, LONGEST, ONWARD, PRIOR_ALL, SEARCH
+from dehazelib.experiments.variant import Variant
 from dehazelib.haze import sots_beta
-from dehazelib.report.columns import AMOUNT, COMPARED, DIFFERENCE, PSNR, TWO_WAY, VALIDATION, frame
+from dehazelib.report.columns import DIFFERENCE, MEAN, PSNR, TWO_WAY, VALIDATION
 from dehazelib.report.rows import Rows, published
 from dehazelib.report.statistics import CONFIDENCE, equivalence, holm, mean_interval, two_way
+
+
+
+def is_central(label: str) -> bool:
+    """Returns whether a label is that of the student, alone or in a framework, at its own budget."""
+    return Variant.of(label).central
+
 
 FRAMEWORK = "framework-as_released"
 SAME_BUDGET = ", budget of the baselines"  # how the names of our runs at that budget end
@@ -29,31 +37,29 @@ FURTHER = {  # label -> model, of what the paper's Table 5 does not have
     "dark_channel_prior": "Dark channel prior",
     "hazy": "Hazy input",
 }
-FORMS = (FRAMEWORK, *(label for label in FURTHER if label.startswith("framework-") and "budget" not in label))
+FORMS = (FRAMEWORK, *(label for label in FURTHER if is_central(label)))  # of the module
 UNLIKE = "framework-as_described"  # its trainings vary far more than all others: not in one model with them
 NOT_RUN = {"status": "not run"}
-LIMITS = ["mean", "mean_low", "mean_high"]
 OURS = {"psnr": "psnr_rgb", "ssim": "ssim_gauss11_rgb"}  # the protocol of every other table
 
 
 # ------------------------------------------------------------------------------------------------ with and without
 
 
-def controls(rows: Rows) -> pd.DataFrame:
+def controls(rows: Rows) -> list[dict]:
     """Returns the central comparison: every framework against the student trained alone, PSNR and verdict; beside it
     the difference on the validation scenes that chose each run's checkpoint.
 
     p_holm: of the forms of the module, adjusted for their number; "better" and "worse" are said of a form only where it
     is below 0.05. difference_two_way_low and _high: limits of the same difference by one model of all trainings.
     """
-    columns = ["model", "label", *PSNR, *COMPARED, "verdict", "p_holm", *TWO_WAY, *VALIDATION, *AMOUNT]
     models = {"student": "Ours [Student]", FRAMEWORK: "Ours, as released"} | FURTHER
     p_values = {label: rows.p_value(label, "student") for label in FORMS if rows.seeds_compared(label, "student") > 1}
     adjusted = holm(p_values)
     half_width, modelled = all_trainings(rows)
     lines = []
     for label in dict.fromkeys([*models, *rows.scores.label]):
-        if label.endswith("equal_budget") or not label.startswith(("student", "framework")):
+        if not is_central(label):
             continue
         line = {"model": models.get(label, label), "label": label} | measured(rows, label)
         if label != "student":
@@ -66,14 +72,14 @@ def controls(rows: Rows) -> pd.DataFrame:
         if label in modelled and label != "student":
             line |= dict(zip(TWO_WAY, (line["difference"] - half_width, line["difference"] + half_width)))
         lines.append(line)
-    return frame(lines, columns)
+    return lines
 
 
 def all_trainings(rows: Rows) -> tuple[float, list[str]]:
     """Returns the half-width of any difference between the student and the frameworks, or two frameworks, by one model
     of all of them with the student's seeds (statistics.two_way), and their labels; NaN and none below two."""
-    own = rows.scores[(rows.scores.test_set == rows.main) & rows.scores.label.str.match("student$|framework-")]
-    own = own[~own.label.str.endswith("equal_budget") & (own.label != UNLIKE)]
+    own = rows.scores[(rows.scores.test_set == rows.main) & rows.scores.label.map(is_central)]
+    own = own[own.label != UNLIKE]
     means = own.groupby(["label", "seed"]).psnr_rgb.mean().unstack("seed")
     if "student" not in means.index:
         return np.nan, []
@@ -83,9 +89,8 @@ def all_trainings(rows: Rows) -> tuple[float, list[str]]:
     return two_way(means), list(means.index)
 
 
-def plug_and_play(rows: Rows) -> pd.DataFrame:
+def plug_and_play(rows: Rows) -> list[dict]:
     """Returns other networks trained with and without the affinity module; `difference` is with minus without."""
-    columns = ["model", "key", *PSNR, *(f"{name}_with" for name in PSNR), *COMPARED, "verdict", *AMOUNT]
     models = FURTHER | dict(published("table5")[["key", "model"]].to_numpy())
     lines = []
     for label in rows.scores.label.unique():
@@ -97,16 +102,14 @@ def plug_and_play(rows: Rows) -> pd.DataFrame:
             guided = rows.summary(label)
             line |= rows.summary(key) | {f"{name}_with": guided[name] for name in PSNR} | judged(rows, label, key)
         lines.append(line)
-    return frame(lines or [NOT_RUN], columns)
+    return lines
 
 
-def longest(rows: Rows) -> pd.DataFrame:
+def longest(rows: Rows) -> list[dict]:
     """Returns the longest runs, of the student alone and with the module as released, then of the student continued
     alone, and, of the same test pairs, the hazy input and the dark channel prior. The differences are between the first
     two, without limits: one run each says nothing of seeds. held_out_psnr_rgb: on all validation pairs, which decide
     what is shipped; best_validation_psnr_rgb is the best of a few validations on some of them."""
-    columns = ["label", "images_seen", "best_validation_psnr_rgb", "held_out_psnr_rgb", "psnr_rgb", "ssim_gauss11_rgb",
-               "difference", "ssim_difference", *AMOUNT]
     alone, guided = LONGEST
     lines = []
     for label in (HAZY_ALL, PRIOR_ALL, *LONG):
@@ -118,18 +121,17 @@ def longest(rows: Rows) -> pd.DataFrame:
             line["difference"] = rows.difference(guided, alone).value
             line["ssim_difference"] = rows.difference(guided, alone, "ssim_gauss11_rgb").value
         lines.append(line)
-    return frame(lines, columns)
+    return lines
 
 
 # --------------------------------------------------------------------------------------------- how scores come about
 
 
-def protocols(rows: Rows) -> pd.DataFrame:
+def protocols(rows: Rows) -> list[dict]:
     """Returns a mean over seeds with 95 % limits per label and protocol, and how far it is from our protocol's."""
-    columns = ["label", "protocol", "what", *LIMITS, "difference_to_ours", *AMOUNT]
     values = rows.protocols[rows.protocols.test_set == rows.main]
     lines = []
-    for label in values.label.unique() if len(values) else ["student"]:
+    for label in values.label.unique():
         of_label = values[values.label == label]
         means = of_label.pivot_table("value", "seed", "protocol")
         if "psnr_rgb" in means:
@@ -138,25 +140,23 @@ def protocols(rows: Rows) -> pd.DataFrame:
         for name, protocol in PROTOCOLS.items():
             line = {"label": label, "protocol": name, "what": protocol.what} | NOT_RUN
             if name in means:
-                line |= dict(zip(LIMITS, mean_interval(means[name]))) | _amount(of_label)
+                line |= dict(zip(MEAN, mean_interval(means[name]))) | _amount(of_label)
                 line["difference_to_ours"] = line["mean"] - means[OURS[name[:4]]].mean()
             lines.append(line)
-    return frame(lines, columns)
+    return lines
 
 
-def levels(rows: Rows) -> pd.DataFrame:
+def levels(rows: Rows) -> list[dict]:
     """Returns the PSNR per haze level (the number after the image's scene), with limits over seeds, and the gain over
     the hazy input of the same images. beta is the level's scattering coefficient.
 
     Of the student, the frameworks, the longest runs and the hazy input, those scored on the most images: fewer would
     give each level other scenes, and confound the two.
     """
-    columns = ["label", "test_set", "level", "beta", *PSNR, "gain_over_hazy", "ssim_gauss11_rgb", *AMOUNT]
     scores = rows.scores[rows.scores.test_set == rows.main]
     scores = scores.assign(level=pd.to_numeric(scores.image.str.extract(r"_(\d+)$")[0]))
     hazy = scores[scores.label.isin(["hazy", HAZY_ALL])].drop_duplicates("image").set_index("image").psnr_rgb
-    own = scores.label.isin(["hazy", HAZY_ALL, "student", *LONG]) | scores.label.str.startswith("framework-")
-    scores = scores[own & ~scores.label.str.endswith("equal_budget")]
+    scores = scores[scores.label.isin(["hazy", HAZY_ALL, *LONG]) | scores.label.map(is_central)]
     images = scores.groupby("label", sort=False).image.nunique()
     lines = []
     for label in images[images == images.max()].index:
@@ -166,13 +166,12 @@ def levels(rows: Rows) -> pd.DataFrame:
             line = {"label": label, "test_set": rows.main, "level": int(level), "beta": sots_beta(int(level))}
             line |= dict(zip(PSNR, mean_interval(per_seed.psnr_rgb))) | _amount(of_level)
             lines.append(line | {"gain_over_hazy": gain, "ssim_gauss11_rgb": per_seed.ssim_gauss11_rgb.mean()})
-    return frame(lines or [{"label": "student"} | NOT_RUN], columns)
+    return lines
 
 
-def search(rows: Rows) -> pd.DataFrame:
+def search(rows: Rows) -> list[dict]:
     """Returns the search for a recipe: what each run changes about the student's, and its best PSNR on the validation
     scenes. None of these numbers is a test score."""
-    columns = ["label", "changed", "training_images", "best_validation_psnr_rgb", "minutes", "runs", "status"]
     searched = rows.runs.label.str.startswith((SEARCH, LONGEST[0], ONWARD)) | (rows.runs.label == "student")
     lines = []
     for label, of_label in rows.runs[searched].groupby("label", sort=False):
@@ -180,21 +179,19 @@ def search(rows: Rows) -> pd.DataFrame:
                    if name not in ("training_images", "start", "warmup", "manifest")]
         if label == "student":
             options = []
-        line = {name: rows.of_runs(label, name) for name in columns[2:5]}
+        line = {name: rows.of_runs(label, name) for name in ("training_images", "best_validation_psnr_rgb", "minutes")}
         line["changed"] = ", ".join(f"{name} {of_label[name].iloc[0]}" for name in options)
         lines.append(line | {"label": label, "runs": len(of_label), "status": "measured"})
-    return frame(lines or [{"label": "student"} | NOT_RUN], columns)
+    return lines
 
 
-def selection(rows: Rows) -> pd.DataFrame:
+def selection(rows: Rows) -> list[dict]:
     """Returns what choosing the checkpoint on the test set adds, in dB, to choosing it on validation scenes: of the
     same runs, on the same test images, with 95 % limits over seeds. Runs that tracked the test set only. What is added
     cannot be negative, which the limits do not know, and grows with the validations."""
-    columns = ["label", "psnr_selected_on_validation", "psnr_selected_on_test", *DIFFERENCE, "validations", "seeds",
-               "status"]
     curves = rows.curves
     if "test_psnr_rgb" not in curves or curves.test_psnr_rgb.isna().all():
-        return frame([{"label": "student"} | NOT_RUN], columns)
+        return []
     curves = curves.dropna(subset=["test_psnr_rgb"]).reset_index(drop=True)
     lines = []
     for label, of_label in curves.groupby("label", sort=False):
@@ -204,16 +201,15 @@ def selection(rows: Rows) -> pd.DataFrame:
         line |= {"psnr_selected_on_validation": chosen.mean(), "psnr_selected_on_test": best.mean()}
         validations = of_label.groupby("run").size().max()
         lines.append(line | {"label": label, "validations": validations, "seeds": len(best), "status": "measured"})
-    return frame(lines, columns)
+    return lines
 
 
-def real_hazy(rows: Rows) -> pd.DataFrame:
+def real_hazy(rows: Rows) -> list[dict]:
     """Returns medians over photographs of each statistic before and after dehazing, and the median change of one
     photograph (seeds averaged first); `agree` counts those that change as they would with less haze. Without ground
     truth this says nothing about fidelity: noise and exaggeration score like removed haze."""
-    columns = ["label", "statistic", "what", "less_haze", "before", "after", "change", "agree", *AMOUNT]
     lines = []
-    for label in rows.real_hazy.label.unique() if len(rows.real_hazy) else ["student"]:
+    for label in rows.real_hazy.label.unique():
         of_label = rows.real_hazy[rows.real_hazy.label == label]
         for name, statistic in STATISTICS.items():
             line = {"label": label, "statistic": name, "what": statistic.what} | NOT_RUN
@@ -226,7 +222,7 @@ def real_hazy(rows: Rows) -> pd.DataFrame:
                 line |= photos.median().to_dict() | _amount(values)
                 line |= {"change": change.median(), "agree": agree.sum()}
             lines.append(line)
-    return frame(lines, columns)
+    return lines
 
 
 # --------------------------------------------------------------------------------------- parts of a line of any table
