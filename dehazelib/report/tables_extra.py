@@ -13,7 +13,6 @@ from dehazelib.report.rows import Rows, published
 from dehazelib.report.statistics import CONFIDENCE, equivalence, holm, mean_interval, two_way
 
 
-
 def is_central(label: str) -> bool:
     """Returns whether a label is that of the student, alone or in a framework, at its own budget."""
     return Variant.of(label).central
