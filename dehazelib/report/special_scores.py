@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from dehazelib.report import audit
+from dehazelib.report.columns import DIFFERENCE
 from dehazelib.report.interval import Interval
 from dehazelib.report.measures import (
     OURS,
@@ -203,10 +204,8 @@ def split(rows: Rows, claim: Claim) -> Finding:
     if selected.empty:
         raise NotTested(Reason.NOT_RUN, missing=["runs with several checkpoints scored on the test set"])
     most = selected[selected.seeds == selected.seeds.max()]
-    interval = Interval(most.difference.mean())
-    if len(most) == 1:
-        interval = Interval(*most.iloc[0][["difference", "difference_low", "difference_high"]])
-    gains = {row.label: Interval(row.difference, row.difference_low, row.difference_high) for row in selected.itertuples()}
+    gains = {label: Interval(*limits) for label, *limits in selected[["label", *DIFFERENCE]].itertuples(index=False)}
+    interval = gains[most.label.iloc[0]] if len(most) == 1 else Interval(most.difference.mean())
     return Finding(interval, ("curves.csv: validation_psnr_rgb, test_psnr_rgb",), {"beside": gains},
                    reason=Reason.UNSEEN)
 
