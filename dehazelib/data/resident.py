@@ -20,7 +20,7 @@ def fits(stream: Stream, device: torch.device) -> bool:
     """Returns whether the stream's scenes are decoded arrays, and on a GPU whether they fit beside the training; says
     so where they do not."""
     sets = [pairs.frames for pairs in stream.reduced.values()]
-    if None in sets or device.type not in ("cpu", "cuda"):
+    if None in sets or stream.spec.haze != "reside" or device.type not in ("cpu", "cuda"):
         return False
     if device.type == "cpu":
         return True  # mapped where they lie

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from dehazelib.data import camera
 from dehazelib.data.pairs import Pairs, SampleParameters
 from dehazelib.resampling import super_resolution_pair
 
@@ -21,6 +22,7 @@ class Sampling(Protocol):
 
     task: str
     target: str
+    haze: str
     train_scenes: int
     seed: int
     steps: int
@@ -65,11 +67,23 @@ class Stream(Dataset):
         return dataclasses.replace(parameters, flip=flip, turns=turns)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        if self.spec.haze == "camera":
+            return self._photograph(k)
         hazy, clear = self.reduced[self.factor(k)].apply(self.sample_parameters(k))
         if self.spec.task == "dehazing":
             return hazy, clear
         low, high = super_resolution_pair(clear[None], self.spec.target, self.scale)
         return low[0], high[0]
+
+    def _photograph(self, k: int) -> tuple[Tensor, Tensor]:
+        sample, pairs = self.sample_parameters(k), self.reduced[self.factor(k)]
+        scene = pairs.pairs[sample.index].scene
+        parameters = camera.draw(np.random.default_rng((self.spec.seed, 2, k)))
+        clear, depth = pairs.clear(scene)[sample.window], pairs.depth(scene)[sample.window]
+        hazy, clear = camera.photograph(clear, depth, parameters)
+        if sample.flip:
+            return hazy.flip(-1), clear.flip(-1)
+        return hazy, clear
 
 
 @functools.lru_cache(4)  # neighbouring samples share their epoch's order

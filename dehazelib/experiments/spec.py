@@ -12,7 +12,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_valida
 from dehazelib.experiments.options import OptionError, Options, read_mapping
 
 SUBSTITUTES = ("bilinear", "bicubic", "black")  # networks without parameters that can stand in for a teacher
-LATER = ("scales",)  # options added after runs were committed: only values other than the default enter a run's id
+LATER = ("scales", "haze")  # options added after runs were committed: they enter a run's id unless they are the default
 
 Precision = Literal["32-true", "bf16-mixed"]  # Lightning Fabric's; float16 would need scaled losses everywhere
 
@@ -31,6 +31,7 @@ class Spec(Options):
     task: Literal["dehazing", "super_resolution"] = "dehazing"
     target: Literal["", "native", "upsampled"] = ""  # super_resolution only: image halved and restored, or doubled
     data: Literal["rooms", "nyu", "its"] = "rooms"
+    haze: Literal["reside", "camera"] = "reside"  # camera: as photographs have it, data/camera.py
     train_scenes: NonNegativeInt = 0  # use only the first so many training scenes; 0: all
     seed: int = 0
 

@@ -5,6 +5,7 @@
     student-equal_budget, framework-equal_budget   ... at the budget of Table 5's other networks
     longest-student[-phase1], longest-framework[-phase1], onward-student[-phase1]    stages of the long runs
     trunk-student, trunk-student-decay             the run that later ones go on from, and a branch to a rate of 0
+    photo-student                                  on haze as a camera sees it, from the longest run's end
     search-NAME                                    a run of the search for a recipe
     aod_net, aod_net-affinity, hazy-all_pairs      another network, with the module, scored on all test pairs
     fsrcnn_x2-native, fsrcnn_x2-upsampled          super-resolution
@@ -19,6 +20,7 @@ SUBSTITUTE_TEACHERS = ("bilinear", "untrained", "black")
 LABELS = [re.compile(pattern) for pattern in (
     r"search-(?P<change>.+)",
     r"(?P<long>trunk)-(?P<ours>student)(-(?P<change>decay))?",
+    r"(?P<long>photo)-(?P<ours>student)",
     r"(?P<long>longest|onward)-(?P<ours>student|framework)(-phase(?P<stage>\d+))?",
     r"(?P<ours>student|framework)-(?P<equal_budget>equal_budget)",
     rf"(?P<ours>framework)-(?P<teacher>{'|'.join(SUBSTITUTE_TEACHERS)})_teacher",
@@ -38,7 +40,8 @@ class Variant:
     # decay, to a learning rate of 0
     teacher: str = ""  # what stands in for the trained teacher: bilinear, untrained, black
     equal_budget: bool = False  # ours at the budget of Table 5's other networks
-    long: str = ""  # longest; onward: goes on alone from the end of the longest pair; trunk: so do others from it
+    long: str = ""  # longest; onward: goes on alone from the end of the longest pair; trunk: so do others from
+    # it; photo: on haze as a camera sees it
     stage: int = 0  # of a long run, from 1; 0: the last one
     searched: bool = False  # a run of the search
     all_pairs: bool = False  # a control that is scored on all test pairs

@@ -300,7 +300,8 @@ def train_or_load(settings: Settings, specs: list[Spec], opened: Callable[[], Da
     study compares its runs.
     """
     data, finished = None, {}
-    for spec in with_predecessors(specs, plan.every(settings)):
+    missing = [spec for spec in plan.every(settings) if not run(settings.runs_folder, spec).done]
+    for spec in with_predecessors(specs, missing):
         one = run(settings.runs_folder, spec)
         if not one.scored(settings):
             if data is None:
@@ -321,12 +322,12 @@ def open_study_data(settings: Settings) -> Data:
     return data
 
 
-def with_predecessors(specs: list[Spec], every: list[Spec]) -> list[Spec]:
-    """Returns the specifications and all those among `every` that they need, in an order in which they can be trained.
+def with_predecessors(specs: list[Spec], missing: list[Spec]) -> list[Spec]:
+    """Returns the specifications and all those among `missing` that they need, in an order in which they can be trained.
 
     A run needs its teacher and the run whose weights it starts from, and these need theirs.
     """
-    known, ordered = {spec.id: spec for spec in every}, {}
+    known, ordered = {spec.id: spec for spec in missing}, {}
 
     def add(spec: Spec) -> None:
         for name in (spec.teacher, spec.start.partition("@")[0]):

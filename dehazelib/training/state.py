@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dehazelib import networks
+from dehazelib.data.camera import Photographs
 from dehazelib.data.sources import Data
 from dehazelib.data.stream import Stream
 from dehazelib.distillation.framework import Framework
@@ -114,7 +115,10 @@ class TrainingState:
     def validate(self, data: Data, fabric: Fabric) -> None:
         spec, network = self.spec, self.network
         loss = float(fabric.all_reduce(torch.as_tensor(self.losses), reduce_op="mean")) / (self.step - self.logged)
-        pairs = {"validation_psnr_rgb": data.validation.subset(spec.validation_pairs)}
+        held_out = data.validation.subset(spec.validation_pairs)
+        if spec.haze == "camera":
+            held_out = Photographs(held_out)
+        pairs = {"validation_psnr_rgb": held_out}
         if spec.track_test:
             pairs["test_psnr_rgb"] = next(iter(data.tests.values())).subset(max(0, spec.track_test))
         # to compile a network again for another size of image, or in evaluation mode, takes longer than it would save
