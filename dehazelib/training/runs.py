@@ -323,7 +323,7 @@ def open_study_data(settings: Settings) -> Data:
 
 
 def with_predecessors(specs: list[Spec], missing: list[Spec]) -> list[Spec]:
-    """Returns the specifications and all those among `missing` that they need, in an order in which they can be trained.
+    """Returns the specifications and those of `missing` that they need, in an order in which they can be trained.
 
     A run needs its teacher and the run whose weights it starts from, and these need theirs.
     """

@@ -247,6 +247,20 @@ def test_a_run_comes_after_all_runs_that_it_goes_on_from_and_their_teachers(sett
     assert runs.with_predecessors([last, *every], every)[:5] == runs.with_predecessors([last], every)
 
 
+def test_what_a_finished_run_started_from_is_not_trained_for_those_that_go_on_from_it(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHAZE_RESULTS", str(tmp_path))
+    stages = settings.replace(longest=[{"steps": 1}, {"steps": 2}, {"steps": 3}])
+    _, middle, last = plan.longest(stages)[:3]
+    provenance = stages.runs_folder / middle.id / runs.PROVENANCE
+    provenance.parent.mkdir(parents=True)
+    provenance.write_text("{}")
+    trained = []
+    monkeypatch.setattr(runs.Run, "train", lambda run, *_: trained.append(run.spec))
+    monkeypatch.setattr(runs.Run, "score_all", lambda *_: None)
+    runs.train_or_load(stages, [last])
+    assert trained == [last]
+
+
 def test_runs_are_returned_in_the_order_they_were_asked_for(settings, finished):
     specs = [one.spec for one in finished] + [runs.find(settings.runs_folder, finished[0].spec.teacher).spec]
     assert [one.spec for one in runs.train_or_load(settings, specs)] == specs
