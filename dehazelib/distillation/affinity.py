@@ -4,20 +4,16 @@ A feature map of N pixels, flattened to X (channels x N), has the affinity matri
 product of every pixel with every other. The loss compares the student's affinities H with the teacher's, C.
 At 460x620 pixels pooled by 4, N = 17,825 and one such matrix fills 1.27 GB, so none is ever formed:
 
-    X, Y   student features and the teacher's turned towards them (both channels x N),  S = X + Y,  D = X - Y
-    R      the rest of the teacher's features, where it has more channels
-    H - C  = X^T X - Y^T Y - R^T R = (S^T D + D^T S) / 2 - R^T R,  small where D and R are, not by cancellation
+    X, Y   student and teacher features (both channels x N),  S = X + Y,  D = X - Y
+    H - C  = X^T X - Y^T Y = (S^T D + D^T S) / 2,  small where D is, not by cancellation
 
 The squared differences then add up from products of channels alone. The absolute differences and the
 Kullback-Leibler divergence need every entry: one pass over tiles of rows yields the loss and its gradient,
-in memory linear in N. On CUDA the kernels of affinity_fused.py can take the place of the tiles.
+in memory linear in N. On CUDA the kernels of kernels.py can take the place of the tiles.
 """
-
-from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +22,6 @@ from torch.autograd.function import once_differentiable
 
 DISTANCES = ("l2_norm", "l2", "l1", "kl")
 ENTRYWISE = ("l1", "kl")  # those that need every entry of H and C
-SLICE = 2048  # least pixels of a slice of both maps; it has more while these elements allow it,
-SLICE_ELEMENTS = {"cpu": 2**16, "cuda": 2**24}  # few for a CPU's cache, many for a GPU, where each slice costs launches
 
 
 def affinity_loss(
@@ -110,7 +104,7 @@ def affinity_distance(
                          gradient to 1e-6 relative.
     tile_elements: entries in each of the tiles "l1" (two) and "kl" (three) work in; changes speed and memory
     only.
-    fused: compute "l1" and "kl" by the Triton kernels of affinity_fused.py instead of tiles; the others are the
+    fused: compute "l1" and "kl" by the Triton kernels of kernels.py instead of tiles; the others are the
     same either way.
     Raises ValueError for an unknown distance, shapes that do not match, a teacher that requires a gradient, or
     features that the fused kernels do not take; ImportError without Triton, RuntimeError where they do not run.
@@ -118,12 +112,14 @@ def affinity_distance(
     """
     _check(student, teacher, distance, tile_elements)
     dtype = _working_dtype(student, teacher)
-    student, teacher = student.to(dtype), teacher.to(dtype)
+    student, teacher = student.to(dtype), teacher.detach().to(dtype)
     with torch.autocast(student.device.type, enabled=False):
-        one_pass = _pass(distance, student, teacher, tile_elements, fused)
+        if distance not in ENTRYWISE:
+            return _squared(student, teacher, distance).to(dtype)
+        one_pass = _one_pass(distance, student, teacher, tile_elements, fused)
         if torch.is_grad_enabled() and student.requires_grad:
             return _OnePass.apply(student, teacher, one_pass)
-        return one_pass(student, teacher, with_gradient=False)[0]
+        return _over_images(student, teacher, one_pass, with_gradient=False)[0]
 
 
 def affinity_distance_reference(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
@@ -178,17 +174,34 @@ def _accumulator(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64
 
 
-def _pass(distance: str, student: Tensor, teacher: Tensor, tile_elements: int, fused: bool):
-    """A function of student, teacher and with_gradient, returning the distance and its gradient (B, C, N), or None."""
-    if distance not in ENTRYWISE:
-        return functools.partial(_l2_pass, distance=distance)
-    if fused:
-        from dehazelib.distillation import kernels as affinity_fused  # here: Triton is for Linux only
+def _sum_and_difference(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """S and D, (B, channels, N); channels of zeros, which no affinity sees, fill up the map that has fewer."""
+    missing = teacher.shape[1] - student.shape[1]
+    student, teacher = (F.pad(x, (0, 0, 0, max(0, n))) for x, n in ((student, missing), (teacher, -missing)))
+    return student + teacher, student - teacher
 
-        affinity_fused.check(student, teacher)
-        return functools.partial(_over_images, {"l1": affinity_fused.l1_pass, "kl": affinity_fused.kl_pass}[distance])
+
+def _squared(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
+    """The distances "l2_norm" and "l2": ||H - C||^2 = (<S S^T, D D^T> + <S D^T, (S D^T)^T>) / 2 for each image."""
+    batch, _, pixels = student.shape
+    s, d = _sum_and_difference(*(x.to(_accumulator(x)) for x in (student, teacher)))
+    mixed = s @ d.mT  # (B, channels, channels)
+    squares = ((s @ s.mT) * (d @ d.mT) + mixed * mixed.mT).sum() / 2
+    if distance == "l2":
+        return squares / (batch * pixels**2)
+    return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt() / pixels**2  # at 0 a root has no gradient
+
+
+def _one_pass(distance: str, student: Tensor, teacher: Tensor, tile_elements: int, fused: bool):
+    """A function of one image's student features, left and right (see `_over_images`) and of whether its gradient is
+    wanted, that returns its distance and the gradient (C, N)."""
+    if fused:
+        from dehazelib.distillation import kernels  # here: Triton is for Linux only
+
+        kernels.check(student, teacher)
+        return {"l1": kernels.l1_pass, "kl": kernels.kl_pass}[distance]
     rows = max(1, min(tile_elements // student.shape[2], student.shape[2]))
-    return functools.partial(_over_images, functools.partial({"l1": _l1_pass, "kl": _kl_pass}[distance], rows=rows))
+    return functools.partial({"l1": _l1_pass, "kl": _kl_pass}[distance], rows=rows)
 
 
 class _OnePass(torch.autograd.Function):
@@ -196,7 +209,7 @@ class _OnePass(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, student, teacher, one_pass):
-        loss, gradient = one_pass(student, teacher, with_gradient=True)
+        loss, gradient = _over_images(student, teacher, one_pass, with_gradient=True)
         ctx.save_for_backward(gradient)
         return loss
 
@@ -207,85 +220,13 @@ class _OnePass(torch.autograd.Function):
         return upstream * gradient, None, None
 
 
-def _l2_pass(student: Tensor, teacher: Tensor, *, distance: str, with_gradient: bool):
-    """||H - C||_F^2 = (<D D^T, S S^T> + <S D^T, (S D^T)^T>) / 2 - 2 <S R^T, D R^T> + ||R R^T||_F^2 per image.
-
-    Its gradient with respect to X is 4 X (H - C) = 2 X S^T D + 2 X D^T S - 4 X R^T R, where 2 X = S + D.
-    """
-    student, teacher = student.detach(), teacher.detach()
-    batch, _, pixels = student.shape
-    rotation = _rotation(student, teacher)
-    total = mixed = difference = 0  # S S^T, S D^T, D D^T: (B, C, C)
-    of_sum = of_difference = rest = 0  # S R^T, D R^T: (B, C, D), R R^T: (B, D, D)
-    for _, s, d, r in _sums_and_differences(student, teacher, rotation):
-        total, mixed, difference = total + s @ s.mT, mixed + s @ d.mT, difference + d @ d.mT
-        of_sum, of_difference, rest = of_sum + s @ r.mT, of_difference + d @ r.mT, rest + r @ r.mT
-    squares = ((difference * total + mixed * mixed.mT) / 2).sum()  # after a rotation every term is positive
-    squares = (squares - 2 * (of_sum * of_difference).sum() + rest.square().sum()).clamp_min(0)
-    if distance == "l2":
-        loss, slope = squares / (batch * pixels**2), 1 / (batch * pixels**2)
-    else:
-        loss = squares.sqrt() / pixels**2
-        slope = torch.where(squares == 0, 0.0, 0.5 / (loss * float(pixels) ** 4))  # 0 where the root has no gradient
-    if not with_gradient:
-        return loss.to(student.dtype), None
-    by_d, by_s, by_r = (total + mixed.mT) * slope, (mixed + difference) * slope, (of_sum + of_difference) * (2 * slope)
-    gradient = torch.empty_like(student)
-    for part, s, d, r in _sums_and_differences(student, teacher, rotation):
-        gradient[..., part] = by_d @ d + by_s @ s - by_r @ r
-    return loss.to(student.dtype), gradient
-
-
-def _sums_and_differences(
-    student: Tensor, teacher: Tensor, rotation: Tensor
-) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Yields slices of the pixels with S and D, (B, C, n) each, and R, (B, D, n), or (B, 0, n) where there is none."""
-    for part, x, y in _converted(student, teacher):
-        near = rotation @ y
-        rest = torch.baddbmm(y, rotation.mT, near, alpha=-1) if y.shape[1] > x.shape[1] else y[:, :0]
-        yield part, x + near, x - near, rest
-
-
-def _rotation(student: Tensor, teacher: Tensor) -> Tensor:
-    """(B, C, D), the part of an orthogonal matrix that turns the teacher nearest to the student (Procrustes).
-
-    Affinities do not see a rotation of the channels, and after it the maps' difference is small whenever their
-    affinities agree. Since the distance does not depend on the rotation, neither does its gradient: it is a constant.
-    """
-    cross = sum(x @ y.mT for _, x, y in _converted(student, teacher)).nan_to_num(0.0, 0.0, 0.0)  # the maps keep them
-    cross = cross.cpu()  # where these small matrices are quicker than with a GPU's solver, which takes one by one
-    left, values, right = torch.linalg.svd(cross, full_matrices=False)
-    nearest, unturned = left @ right, torch.eye(*cross.shape[1:], dtype=cross.dtype)
-    products = values.sum(1), cross.diagonal(dim1=1, dim2=2).sum(1)  # <X, Y>: the larger, the nearer
-    nearer = products[0] - products[1] > 64 * torch.finfo(cross.dtype).eps * products[0]  # by more than rounding
-    return torch.where(nearer[:, None, None], nearest, unturned).to(student.device)  # equal maps stay exactly equal
-
-
-def _converted(student: Tensor, teacher: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yields slices of the pixels with both maps there, (B, C, n) and (B, D, n), in the accumulator's precision.
-
-    The slices are small, so that only a small part of the maps exists in that precision.
-    """
-    channels, dtype = max(student.shape[1], teacher.shape[1]), _accumulator(student)
-    elements = SLICE_ELEMENTS["cuda" if student.is_cuda else "cpu"]
-    size = max(SLICE, elements // (student.shape[0] * channels))
-    for start in range(0, student.shape[2], size):
-        part = slice(start, start + size)
-        yield part, student[..., part].to(dtype), teacher[..., part].to(dtype)
-
-
-def _over_images(one_pass, student: Tensor, teacher: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-    """Mean of an image's distances over the batch, and its gradient with respect to the student (B, C, N) or None."""
-    student, teacher = student.detach(), teacher.detach()
-    parts = [[part.to(student.dtype) for part in parts]
-             for _, *parts in _sums_and_differences(student, teacher, _rotation(student, teacher))]
-    total, difference, rest = (torch.cat(slices, 2) for slices in zip(*parts, strict=True))
-    left = torch.cat([total, difference, -2 * rest], 1).mT / 2  # (B, N, 2C + D), or (B, N, 2C) without R
-    right = torch.cat([difference, total, rest], 1)  # (B, 2C + D, N)
-    images = [one_pass(*image, with_gradient=with_gradient) for image in zip(student, left, right, strict=True)]
-    losses, gradients = zip(*images, strict=True)
-    loss = torch.stack(losses).mean().to(student.dtype)
-    return loss, torch.stack(gradients) / len(images) if with_gradient else None
+def _over_images(student: Tensor, teacher: Tensor, one_pass, *, with_gradient: bool) -> tuple[Tensor, Tensor]:
+    """Mean of the images' distances, and its gradient with respect to the student (B, C, N)."""
+    s, d = _sum_and_difference(student.detach(), teacher)
+    left, right = torch.cat([s, d], 1).mT / 2, torch.cat([d, s], 1)  # (B, N, K), (B, K, N): left @ right = H - C
+    images = [one_pass(*image, with_gradient=with_gradient) for image in zip(student.detach(), left, right)]
+    losses, gradients = zip(*images)
+    return torch.stack(losses).mean().to(student.dtype), torch.stack(gradients) / len(images)
 
 
 def _l1_pass(student: Tensor, left: Tensor, right: Tensor, *, rows: int, with_gradient: bool):
