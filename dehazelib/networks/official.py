@@ -4,24 +4,23 @@ import math
 import pickle
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from scipy.io import loadmat
 from torch import Tensor, nn
 
 from dehazelib.data.images import DataError
 from dehazelib.networks import build
-from dehazelib.networks import official_names as names
-from dehazelib.networks.caffemodel import read_caffemodel
-from dehazelib.networks.official_names import Rules, theirs
+from dehazelib.networks.caffemodel import read_caffe
 
 # FFA-Net's checkpoints also hold NumPy numbers, which are harmless, under NumPy's old or new names.
 NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 HARMLESS = [(NUMPY_SCALAR, f"numpy.{module}.multiarray.scalar") for module in ("core", "_core")]
 HARMLESS += [np.dtype, type(np.dtype("f4")), type(np.dtype("f8"))]
+NAMES = Path(__file__).with_name("official_names.yaml")
 MSCNN_FILES = {"coarse": "MSCNNDehazing_CL.mat", "fine": "MSCNNDehazing_FL.mat"}
 KINDS = {"torch": "a PyTorch file", "caffemodel": "a .caffemodel file", "mat": "a .mat file",
          "folder": f"a folder with {' and '.join(MSCNN_FILES.values())}"}
@@ -48,9 +47,10 @@ def load_official(name: str, path: Path | str) -> nn.Module:
     if (name, kind) not in PUBLISHED:
         published = " or ".join(KINDS[known] for network, known in PUBLISHED if network == name)
         raise DataError(f"{path}: the weights of {name} are published as {published}, not as {KINDS[kind]}.")
-    published = PUBLISHED[name, kind]
-    network = build(name, **published.options)
-    fill(network, tensors(published, path), published.names, f"{path} holds no published {name}")
+    read, options = PUBLISHED[name, kind]
+    network = build(name, **options)
+    rules = yaml.safe_load(NAMES.read_text(encoding="utf-8")).get(f"{name} {kind}", {})
+    fill(network, tensors(read, path), rules, f"{path} holds no published {name}")
     return network.eval()
 
 
@@ -59,20 +59,25 @@ def supported() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, _ in PUBLISHED))
 
 
-@dataclass(frozen=True)
-class Published:
-    """A published file: its reader, what turns our names of tensors into theirs, and our network's options."""
+def theirs(ours: str, rules: dict[str, str]) -> str:
+    """Returns their name of our tensor by the rules of official_names.yaml, empty if their file does not hold it.
 
-    read: Callable[[Path], dict[str, Tensor]]
-    names: Rules
-    options: dict = field(default_factory=dict)
+    >>> theirs("blocks.0.conv.weight", {r"^blocks\\.(\\d)": "res{0}"})
+    'res1.conv.weight'
+    """
+    for pattern, replacement in rules.items():
+        found = re.search(pattern, ours)
+        if found and "{" in replacement:
+            replacement = replacement.format(*(int(number) + 1 for number in found.groups()))
+        ours = re.sub(pattern, replacement, ours)
+    return ours
 
 
 @torch.no_grad()
-def fill(network: nn.Module, given: dict[str, Tensor], rules: Rules, complaint: str) -> None:
+def fill(network: nn.Module, given: dict[str, Tensor], rules: dict[str, str], complaint: str) -> None:
     """Copies tensors into a network.
 
-    given: by their names. rules: what turns our names into theirs.
+    given: by their names. rules: see `theirs`.
     Raises DataError, beginning with `complaint`, at the first tensor that is wrong.
     """
     ours = [*network.named_parameters(), *network.named_buffers()]
@@ -90,10 +95,10 @@ def fill(network: nn.Module, given: dict[str, Tensor], rules: Rules, complaint: 
 # -------------------------------------------------------------------------------------------------- readers
 
 
-def tensors(published: Published, path: Path) -> dict[str, Tensor]:
+def tensors(read: Callable[[Path], dict[str, Tensor]], path: Path) -> dict[str, Tensor]:
     """Returns the tensors of a file by their names. Raises DataError if it cannot be read."""
     try:
-        return published.read(path)
+        return read(path)
     except (DataError, FileNotFoundError):
         raise
     except Exception as error:  # on a damaged file the readers fail in any way they like
@@ -118,22 +123,6 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     if not isinstance(checkpoint, dict):
         raise DataError(f"{path}: holds a {type(checkpoint).__name__}, expected a dictionary of tensors.")
     return {str(k).removeprefix("module."): v for k, v in checkpoint.items() if isinstance(v, Tensor)}
-
-
-def read_caffe(path: Path) -> dict[str, Tensor]:
-    """Returns LAYER.weight and LAYER.bias, or LAYER.running_mean and LAYER.running_var of a BatchNorm layer.
-
-    Caffe keeps running sums; their weight is the third blob, by which the first two are divided.
-    """
-    result = {}
-    for layer in read_caffemodel(path):
-        blobs, roles = [torch.from_numpy(blob) for blob in layer.blobs], ("weight", "bias")
-        if layer.type == "BatchNorm":
-            *sums, weight = blobs
-            blobs, roles = [total / weight for total in sums], ("running_mean", "running_var")
-        for role, blob in zip(roles, blobs, strict=True):
-            result[f"{layer.name}.{role}"] = blob
-    return result
 
 
 def read_caffe_of_matlab(path: Path) -> dict[str, Tensor]:
@@ -173,18 +162,18 @@ def read_mscnn_mat(folder: Path) -> dict[str, Tensor]:
     return result
 
 
-PUBLISHED = {
-    ("aod_net", "torch"): Published(read_torch, names.AOD_NET),
-    ("aod_net", "caffemodel"): Published(read_caffe, []),
-    ("ld_net", "torch"): Published(read_torch, names.LD_NET),
-    ("gcanet", "torch"): Published(read_torch, names.GCANET),
-    ("dehazenet", "torch"): Published(read_torch, names.DEHAZENET_PORT),
-    ("dehazenet", "mat"): Published(read_dehazenet_mat, names.DEHAZENET_MAT, {"normalisation": "centred"}),
-    ("ffa_net", "torch"): Published(read_torch, names.FFA_NET, {"inner_blocks": 19}),
-    ("griddehazenet", "torch"): Published(read_torch, names.GRIDDEHAZENET),
-    ("gunet_t", "torch"): Published(read_torch, names.GUNET_T),
-    ("dehazeformer_t", "torch"): Published(read_torch, names.DEHAZEFORMER_T),
-    ("mscnn", "folder"): Published(read_mscnn_mat, names.MSCNN, {"form": "official"}),
-    ("famed_net", "caffemodel"): Published(read_caffe, names.FAMED_NET),
-    ("gfn", "caffemodel"): Published(read_caffe_of_matlab, names.GFN),
+PUBLISHED = {  # network, kind of file -> reader, our network's options
+    ("aod_net", "torch"): (read_torch, {}),
+    ("aod_net", "caffemodel"): (read_caffe, {}),
+    ("ld_net", "torch"): (read_torch, {}),
+    ("gcanet", "torch"): (read_torch, {}),
+    ("dehazenet", "torch"): (read_torch, {}),
+    ("dehazenet", "mat"): (read_dehazenet_mat, {"normalisation": "centred"}),
+    ("ffa_net", "torch"): (read_torch, {"inner_blocks": 19}),
+    ("griddehazenet", "torch"): (read_torch, {}),
+    ("gunet_t", "torch"): (read_torch, {}),
+    ("dehazeformer_t", "torch"): (read_torch, {}),
+    ("mscnn", "folder"): (read_mscnn_mat, {"form": "official"}),
+    ("famed_net", "caffemodel"): (read_caffe, {}),
+    ("gfn", "caffemodel"): (read_caffe_of_matlab, {}),
 }
