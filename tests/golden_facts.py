@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 
 from dehazelib import cli, networks, paths
 from dehazelib.data import nyu
@@ -30,6 +31,7 @@ from dehazelib.evaluation import cost
 from dehazelib.experiments import plan
 from dehazelib.experiments import settings as profiles
 from dehazelib.experiments.spec import Spec, read
+from dehazelib.networks import official
 from dehazelib.report import claims, tables
 from dehazelib.report.rows import Rows
 from dehazelib.training.state import learning_rate
@@ -149,14 +151,27 @@ def weights() -> dict:
     return result
 
 
+def published_names() -> dict:
+    """Returns network, kind of file -> how many tensors its published file holds, and the hash of their names and
+    shapes, as we look for them."""
+    result, rules = {}, yaml.safe_load(official.NAMES.read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        for (name, kind), (_, options) in official.PUBLISHED.items():
+            wanted = official.wanted(networks.build(name, **options), rules.get(f"{name} {kind}", {}))
+            lines = sorted(f"{theirs} {tuple(tensor.shape)}" for theirs, tensor in wanted.items())
+            result[f"{name} {kind}"] = [len(lines), _hash(lines)]
+    return result
+
+
 def costs() -> dict:
     """Returns parameters and both counts of GFLOPs, as in Table 9."""
     teacher = networks.build("dsc_mc_fsrcnn").to("meta").eval()
     image = torch.rand(1, 3, *cost.SIZE, device="meta")
-    return {"student": cost.counts("student"), "full_framework": cost.training_graph_counts(),
-            "dsc_mc_fsrcnn": cost.counts("dsc_mc_fsrcnn"),
-            "dsc_mc_fsrcnn, whole image": {"gflops_profiler": cost.profiler_gflops(teacher, image),
-                                           "gflops": cost.true_gflops(teacher, image)}}
+    trained = [entry.name for entry in networks.ENTRIES if entry.role != "control"]
+    return {name: cost.counts(name) for name in trained} | {
+        "full_framework": cost.training_graph_counts(),
+        "dsc_mc_fsrcnn, whole image": {"gflops_profiler": cost.profiler_gflops(teacher, image),
+                                       "gflops": cost.true_gflops(teacher, image)}}
 
 
 def shipped_student() -> dict:
@@ -238,8 +253,8 @@ def _default(value):
 
 
 FACTS = {function.__name__: function for function in (
-    runs, specifications, learning_rates, splits, room, samples, weights, costs, shipped_student, scores, verdicts,
-    summaries, table_numbers, commands)}
+    runs, specifications, learning_rates, splits, room, samples, weights, published_names, costs, shipped_student,
+    scores, verdicts, summaries, table_numbers, commands)}
 
 
 def write(name: str) -> None:

@@ -88,16 +88,15 @@ class CycleDehaze(nn.Module):
     It is what the paper's table measured: plain CycleGAN's 6-block generator *and* its discriminator. The published
     network has 9 blocks and affine norms, sees images resized to 256 x 256, and regains their size and details through
     a Laplacian pyramid.
-    discriminator: keep the discriminator of clear images as part of the network. It is counted in the table's
-      parameters and GFLOPs (see table_graph) but dehazing never runs it.
+    The discriminator of clear images is part of it, counted in the table (see table_graph); dehazing never runs it.
     width: channels of the generator's first layer.
     Source: Engin et al., "Cycle-Dehaze", CVPRW 2018, and its repository engindeniz/Cycle-Dehaze.
     """
 
-    def __init__(self, discriminator: bool = True, width: int = 64):
+    def __init__(self, width: int = 64):
         super().__init__()
         self.generator = Generator(width)
-        self.discriminator = PatchDiscriminator() if discriminator else None
+        self.discriminator = PatchDiscriminator()
 
     @padded(4)
     def forward(self, hazy: Tensor) -> Tensor:
@@ -106,10 +105,8 @@ class CycleDehaze(nn.Module):
     def table_graph(self, hazy: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what the table's GFLOPs measured: the dehazed image and the discriminator's scores of it.
 
-        hazy: (B, 3, H, W) in [0, 1], H and W multiples of 4. Raises ValueError without a discriminator.
+        hazy: (B, 3, H, W) in [0, 1], H and W multiples of 4.
         """
-        if self.discriminator is None:
-            raise ValueError("The table measured both parts: build CycleDehaze(discriminator=True).")
         dehazed = self.generator((hazy - 0.5) / 0.5)
         return (dehazed + 1) / 2, self.discriminator(dehazed)
 
@@ -129,15 +126,10 @@ class CycleDehazeObjective(Objective):
         super().__init__(network)
         self.add_haze = Generator(network.generator.width)
         self.hazy_score = PatchDiscriminator()
-        self.own_clear_score = PatchDiscriminator() if network.discriminator is None else None
-
-    @property
-    def clear_score(self) -> nn.Module:
-        return self.own_clear_score if self.network.discriminator is None else self.network.discriminator
 
     def groups(self) -> list[list[nn.Parameter]]:
         generators = [*self.network.generator.parameters(), *self.add_haze.parameters()]
-        return [generators, [*self.clear_score.parameters(), *self.hazy_score.parameters()]]
+        return [generators, [*self.network.discriminator.parameters(), *self.hazy_score.parameters()]]
 
     def forward(self, group: int, inputs: Tensor, target: Tensor) -> Tensor:
         # (B, 3, H, W) in [-1, 1], unpaired
@@ -146,12 +138,12 @@ class CycleDehazeObjective(Objective):
             return self.generator_loss(hazy, clear)
         with torch.no_grad():
             fake_clear, fake_hazy = self.network.generator(hazy), self.add_haze(clear)
-        pairs = ((self.clear_score, clear, fake_clear), (self.hazy_score, hazy, fake_hazy))
+        pairs = ((self.network.discriminator, clear, fake_clear), (self.hazy_score, hazy, fake_hazy))
         return sum(((D(real) - REAL) ** 2).mean() + (D(fake) ** 2).mean() for D, real, fake in pairs) / 2
 
     def generator_loss(self, hazy: Tensor, clear: Tensor) -> Tensor:
         fake_clear, fake_hazy = self.network.generator(hazy), self.add_haze(clear)
-        scores = self.clear_score(fake_clear), self.hazy_score(fake_hazy)
+        scores = self.network.discriminator(fake_clear), self.hazy_score(fake_hazy)
         cycle = F.l1_loss(self.add_haze(fake_clear), hazy)
         cycle = cycle + F.l1_loss(self.network.generator(fake_hazy), clear)
         return sum(((score - REAL) ** 2).mean() for score in scores) + CYCLE * cycle

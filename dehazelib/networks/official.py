@@ -73,6 +73,12 @@ def theirs(ours: str, rules: dict[str, str]) -> str:
     return ours
 
 
+def wanted(network: nn.Module, rules: dict[str, str]) -> dict[str, Tensor]:
+    """Returns the network's tensors by their names."""
+    ours = [*network.named_parameters(), *network.named_buffers()]
+    return {theirs(name, rules): tensor for name, tensor in ours if theirs(name, rules)}
+
+
 @torch.no_grad()
 def fill(network: nn.Module, given: dict[str, Tensor], rules: dict[str, str], complaint: str) -> None:
     """Copies tensors into a network.
@@ -80,15 +86,14 @@ def fill(network: nn.Module, given: dict[str, Tensor], rules: dict[str, str], co
     given: by their names. rules: see `theirs`.
     Raises DataError, beginning with `complaint`, at the first tensor that is wrong.
     """
-    ours = [*network.named_parameters(), *network.named_buffers()]
-    wanted = {theirs(name, rules): tensor for name, tensor in ours if theirs(name, rules)}
-    for name in [*wanted, *given]:
-        found, expected = (tuple(x[name].shape) if name in x else "absent" for x in (given, wanted))
+    ours = wanted(network, rules)
+    for name in [*ours, *given]:
+        found, expected = (tuple(x[name].shape) if name in x else "absent" for x in (given, ours))
         if found != expected:
             raise DataError(f"{complaint}: the tensor {name} should be {expected}, it is {found}.")
         if not given[name].isfinite().all():
             raise DataError(f"{complaint}: the tensor {name} has values that are not finite.")
-    for name, tensor in wanted.items():
+    for name, tensor in ours.items():
         tensor.copy_(given[name])
 
 

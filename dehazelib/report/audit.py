@@ -158,7 +158,8 @@ def ffa_net_blocks() -> pd.DataFrame:
 def cycle_dehaze_discriminator() -> pd.DataFrame:
     """Returns the size of Cycle-Dehaze with its discriminator, and of the generator, which alone dehazes."""
     printed, rows = _printed(9, "cycle_dehaze"), []
-    whole, generator = compute.counts("cycle_dehaze"), _counts("cycle_dehaze", discriminator=False)
+    whole = compute.counts("cycle_dehaze")
+    generator = networks.parameters(networks.build("cycle_dehaze").generator), _counts("cycle_dehaze")[1]
     for name, count, gflops in (("generator and discriminator", whole["parameters"], whole["gflops_profiler"]),
                                 ("generator", *generator)):
         how = "generator of 6 residual blocks"

@@ -8,25 +8,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from dehazelib.haze import add_haze
-from dehazelib.networks import parameters
-from dehazelib.networks.cycle_dehaze import CycleDehaze
 from dehazelib.networks.dcpdn import scattering_truth
 from dehazelib.networks.dehazeformer import WindowAttention
 from dehazelib.networks.dehazenet import DehazeNet, PatchTransmission
 from dehazelib.networks.dehazing_4k import slice_grid
-from dehazelib.networks.drn import DRN, DRNObjective, MeanShift
+from dehazelib.networks.drn import DRN, DRNObjective
 from dehazelib.networks.famed_net import DeepSupervision, FAMEDNet, shrink
-from dehazelib.networks.gcanet import GCANet, Smoothing, edge_map
+from dehazelib.networks.gcanet import GCANet, edge_map
 from dehazelib.networks.gfn import GFN, GFNObjective, contrast_enhanced, white_balanced
 from dehazelib.networks.griddehazenet import GridDehazeNet
 from dehazelib.networks.k_networks import LSIDFCNN, AODNet, LDNet
 from dehazelib.networks.msbdn import DenseFusion
 from dehazelib.networks.mscnn import MSCNN
-
-
-def test_dehazenet_table_graph_gives_445x605_transmissions():
-    with torch.device("meta"), torch.no_grad():
-        assert DehazeNet().table_graph(torch.rand(1, 3, 460, 620)).shape == (1, 1, 445, 605)
 
 
 @pytest.mark.parametrize("builder", [AODNet, LDNet, LSIDFCNN, FAMEDNet])
@@ -101,13 +94,6 @@ def test_patch_transmission_trains_on_clear_images_alone(pair):
     assert losses[0] == losses[1] > 0
 
 
-def test_mscnn_port_divides_by_its_transmission(pair):
-    network, (hazy, _) = MSCNN(), pair()
-    for parameter in network.parameters():
-        nn.init.zeros_(parameter)  # both sigmoids give 1/2
-    torch.testing.assert_close(network(hazy), 2 * hazy - 1)
-
-
 @pytest.mark.parametrize("form", ["port", "official"])
 def test_mscnn_fine_network_reads_the_coarse_map(form):
     network, image = MSCNN(form), torch.rand(1, 3, 64, 64)
@@ -132,21 +118,11 @@ def test_deep_supervision_reaches_every_scale_even_without_the_fusion(pair):
     assert all(encoder.conv1[0].weight.grad.abs().max() > 0 for encoder in network.encoders)
 
 
-def test_table_five_counts_griddehazenet_without_its_fusion_coefficients():
-    network = GridDehazeNet()
-    assert parameters(network) - network.coefficients.numel() == 955_747
-
-
 def test_gcanet_edges_are_a_quarter_of_the_differences_to_four_neighbours():
     image = torch.zeros(1, 3, 3, 3)
     image[:, :, 1, 1] = 1
     expected = torch.tensor([[0.0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
     torch.testing.assert_close(edge_map(image)[0, 0], expected)
-
-
-def test_gcanet_smoothing_starts_as_the_identity():
-    x = torch.rand(1, 64, 9, 9)
-    assert all(torch.equal(Smoothing(dilation)(x), x) for dilation in (2, 4))
 
 
 def test_gcanet_without_residual_returns_the_hazy_image():
@@ -203,19 +179,6 @@ def test_msbdn_fusion_leaves_alone_what_agrees_with_the_stored_feature():
     assert not torch.allclose(fusion(x, [agreeing + 1]), x)
 
 
-def test_drn_mean_shifts_cancel():
-    image = 255 * torch.rand(1, 3, 8, 8)
-    torch.testing.assert_close(MeanShift(1)(MeanShift(-1)(image)), image)
-
-
-def test_drn_gives_every_scale_and_returns_the_largest():
-    network, low = DRN(blocks=1).eval(), torch.rand(1, 3, 9, 11)
-    with torch.no_grad():
-        images = network.scales(low)
-        assert [image.shape[-2:] for image in images] == [(9, 11), (18, 22), (36, 44)]
-        assert torch.equal(network(low), images[-1])
-
-
 def test_drn_objective_adds_the_weighted_way_back_down():
     network, low, high = DRN(blocks=1).eval(), torch.rand(1, 3, 8, 8), torch.rand(1, 3, 32, 32)
     objective = DRNObjective(network, dual_weight=0.0)
@@ -238,13 +201,6 @@ def test_dcpdn_recovers_what_the_haze_was_made_with(pair):
     assert torch.allclose(airlight, torch.tensor(0.9), atol=1e-4)
     expected = torch.linspace(0.9, 0.3, 64).expand(2, 1, 64, 64)
     assert (transmission - expected).abs().mean() < 1e-4
-
-
-def test_table_graph_of_cycle_dehaze_needs_the_discriminator():
-    dehazed, scores = CycleDehaze(width=8).table_graph(torch.rand(1, 3, 64, 64))
-    assert dehazed.shape == (1, 3, 64, 64) and scores.shape == (1, 1, 6, 6)
-    with pytest.raises(ValueError, match="discriminator=True"):
-        CycleDehaze(width=8, discriminator=False).table_graph(torch.rand(1, 3, 64, 64))
 
 
 def test_a_bilateral_grid_is_read_at_the_pixel_and_its_guide():
