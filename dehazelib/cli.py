@@ -83,6 +83,8 @@ def parser() -> Parser:
                        "images with the same names, but for words such as hazy and GT, instead of the study's images")
     score.add_argument("--match", metavar="REGEX", help="of --pairs: what in their names tells which belong together, "
                        "in brackets, such as '^(\\d+)'")
+    score.add_argument("--photographs", action="store_true", help="measure weights, by default all that come along, on "
+                       "clear, black and hazy photographs too; the rows go to photographs.csv in the study's folder")
     _study_options(score)
     score.set_defaults(run=score_run)
 
@@ -188,6 +190,8 @@ def score_run(options: argparse.Namespace) -> None:
     study = opened(options)
     if options.pairs:
         _score_folders(study, options)
+    elif options.photographs:
+        _score_photographs(study, options)
     elif options.official or options.what is None or options.what.endswith(".safetensors"):
         _score_weights(study, options)
     else:
@@ -224,6 +228,17 @@ def _score_folders(study, options: argparse.Namespace) -> None:
     tables = folder_scores(_weights(options).to(study.device), *options.pairs, options.match)
     print(_mean_line("hazy input", tables["hazy input"]))
     print(_mean_line(options.official or options.what or "shipped student", tables["dehazed"]))
+
+
+def _score_photographs(study, options: argparse.Namespace) -> None:
+    from dehazelib.deploy.inference import load, shipped
+    from dehazelib.evaluation import photographs
+
+    if options.what:
+        sets = {options.what: _weights(options)}
+    else:
+        sets = {name: load(file) for name, file in shipped().items()}
+    print(photographs.write(sets, study.data, study.folder).to_string(index=False, float_format="{:.4g}".format))
 
 
 def _weights(options: argparse.Namespace):

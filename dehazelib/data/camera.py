@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from dehazelib import haze
+from dehazelib.data.images import DataError
 from dehazelib.data.pairs import Pairs
 
 Colour = tuple[float, float, float]
@@ -41,6 +42,13 @@ class Photograph:
     noise: float = 0.0
     quality: int = 0                   # of JPEG; 0: none
     seed: int = 0                      # of the noise
+
+
+def require_depths(pairs: Pairs) -> None:
+    """Raises DataError if a set lacks the depths from which haze is made."""
+    if pairs.depth is None:
+        raise DataError(f"{pairs.name} has no depths, from which haze as a camera sees it is made: use NYU Depth v2 or "
+                        "the rooms.")
 
 
 def draw(rng: np.random.Generator) -> Photograph:
@@ -88,9 +96,13 @@ def photograph(clear: np.ndarray, depth: np.ndarray, parameters: Photograph) -> 
 
 
 class Photographs:
-    """The scenes of a set as photographs that are always the same: number i depends on i alone."""
+    """The scenes of a set as photographs that are always the same: number i depends on i alone.
+
+    Raises DataError if they have no depths.
+    """
 
     def __init__(self, pairs: Pairs):
+        require_depths(pairs)
         self.pairs = pairs.pairs
         self._set = pairs
 

@@ -40,6 +40,8 @@ class Stream(Dataset):
     def __init__(self, spec: Sampling, pairs: Pairs, scale: int = 2):
         if spec.augment == "flip_rotate" and not spec.crop:
             raise ValueError("flip_rotate needs square crops: set crop, or use augment=flip or released.")
+        if spec.haze == "camera":
+            camera.require_depths(pairs)
         if spec.task == "super_resolution":
             pairs = pairs.scenes()
         if spec.train_scenes:
