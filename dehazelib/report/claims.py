@@ -1,33 +1,29 @@
 """The paper's claims and what becomes of them: results/published/claims.csv and the rows of a study give verdicts.
 
-A row of claims.csv says what to measure (`measure`, `a`, `b`, `metric`: see measures.py, special.py and
-special_scores.py) and when the claim holds (`rule`, `tolerance`: see rules.py). Sentences are written last, by
-templates/why.md.j2; nothing reads them.
+A row of claims.csv says what to measure (`measure`, `a`, `b`, `metric`: see measures.py, and for what one claim alone
+needs special.py and special_scores.py) and when the claim holds (`rule`, `tolerance`: see rules.py). Sentences are
+written last, by templates/why.md.j2; nothing reads them.
 """
 
 import functools
 
 import pandas as pd
 
-from dehazelib.report import language
+from dehazelib.report import language, measures, special, special_scores
 from dehazelib.report.columns import write_files
-from dehazelib.report.measures import MEASURES
 from dehazelib.report.rows import Rows, published
 from dehazelib.report.rules import RULES, decide
-from dehazelib.report.special import PAPER_AND_COMPUTING
-from dehazelib.report.special_scores import SCORES
-from dehazelib.report.verdict import Claim, Finding, NotTested, Status, Verdict
+from dehazelib.report.verdict import Claim, NotTested, Status, Verdict
 
-SPECIAL = PAPER_AND_COMPUTING | SCORES
+MEASURES = measures.MEASURES | special.MEASURES | special_scores.MEASURES
 
 
 def claims() -> list[Claim]:
     """Returns the paper's claims. Raises ValueError naming a row whose measure or rule there is not."""
     found = [Claim(**row) for row in published("claims", text=True).to_dict("records")]
     for claim in found:
-        known = claim.a in SPECIAL if claim.measure == "special" else claim.measure in MEASURES
-        if not known or claim.rule not in RULES:
-            raise ValueError(f"claims.csv: {claim.id} has measure {claim.measure}, a {claim.a} and rule {claim.rule}; "
+        if claim.measure not in MEASURES or claim.rule not in RULES:
+            raise ValueError(f"claims.csv: {claim.id} has measure {claim.measure} and rule {claim.rule}; "
                              f"measures are in measures.py and the special files, rules in rules.py.")
     return found
 
@@ -41,7 +37,7 @@ def verdicts(rows: Rows) -> tuple[Verdict, ...]:
 def verdict(rows: Rows, claim: Claim) -> Verdict:
     """Returns the verdict on a claim."""
     try:
-        found = _measure(rows, claim)
+        found = MEASURES[claim.measure](rows, claim)
     except NotTested as absent:
         return Verdict(claim, Status.NOT_TESTED, reason=absent.reason, evidence=absent.evidence)
     status, reason = decide(rows, claim, found)
@@ -73,9 +69,3 @@ def write(rows: Rows) -> pd.DataFrame:
     told = ", ".join(f"{status} {count}" for status, count in counts(rows).items())
     write_files(rows.folder, "verdict", f"Claims of the paper: {told}", found)
     return found
-
-
-def _measure(rows: Rows, claim: Claim) -> Finding:
-    if claim.measure == "special":
-        return SPECIAL[claim.a](rows, claim)
-    return MEASURES[claim.measure](rows, claim)

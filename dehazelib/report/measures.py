@@ -42,21 +42,15 @@ def score(rows: Rows, claim: Claim) -> Finding:
 
 
 def difference(rows: Rows, claim: Claim) -> Finding:
-    """Returns the score of label `a` less that of label `b`."""
+    """Returns the score of label `a` less that of label `b`; in percent of the latter if that is the claim's unit."""
     pair, *others = pairs_with_rows(rows, claim.a, claim.b)
     found = compared(rows, claim, *pair)
     beside = {f"{a} less {b}": rows.difference(a, b, claim.metric) for a, b in others}
+    if claim.unit == "percent":
+        share = 100 / rows.score(pair[1], claim.metric).value
+        beside = {name: other.times(share) for name, other in beside.items()}
+        found = dataclasses.replace(found, interval=found.interval.times(share))
     return with_evidence(found, beside=beside) if beside else found
-
-
-def percent(rows: Rows, claim: Claim) -> Finding:
-    """Returns the score of label `a` less that of label `b`, in percent of the latter."""
-    found = difference(rows, claim)
-    share = 100 / rows.score(found.labels[1], claim.metric).value
-    evidence = dict(found.evidence)
-    if "beside" in evidence:
-        evidence["beside"] = {name: other.times(share) for name, other in evidence["beside"].items()}
-    return dataclasses.replace(found, interval=found.interval.times(share), evidence=evidence)
 
 
 def compared(rows: Rows, claim: Claim, a: str, b: str) -> Finding:
@@ -147,23 +141,17 @@ def with_evidence(found: Finding, **more) -> Finding:
 # ------------------------------------------------------------------------------------------------- parameters and costs
 
 
-def count(rows: Rows, claim: Claim) -> Finding:
-    """Returns the parameters of network `a`, less those of network `b` if there is one."""
+def parameters(rows: Rows, claim: Claim) -> Finding:
+    """Returns the parameters of network `a`. Where there is a network `b`: less that one's, or by the claim's unit how
+    many times as many they are, or how many percent of them `b` saves."""
     counts, sources = counted(rows, claim.a, *filter(None, [claim.b]))
-    return Finding(Interval(counts[claim.a] - counts.get(claim.b, 0)), sources, {"parameters": counts})
-
-
-def ratio(rows: Rows, claim: Claim) -> Finding:
-    """Returns the parameters of network `a` over those of network `b`."""
-    counts, sources = counted(rows, claim.a, claim.b)
-    return Finding(Interval(counts[claim.a] / counts[claim.b]), sources, {"parameters": counts})
-
-
-def saving(rows: Rows, claim: Claim) -> Finding:
-    """Returns by how many percent network `b` has fewer parameters than network `a`."""
-    counts, sources = counted(rows, claim.a, claim.b)
-    saved = 100 * (counts[claim.a] - counts[claim.b]) / counts[claim.a]
-    return Finding(Interval(saved), sources, {"parameters": counts})
+    ours, theirs = counts[claim.a], counts.get(claim.b, 0)
+    value = ours - theirs
+    if claim.unit == "ratio":
+        value = ours / theirs
+    if claim.unit == "percent":
+        value = 100 * (ours - theirs) / ours
+    return Finding(Interval(value), sources, {"parameters": counts})
 
 
 def cost(rows: Rows, claim: Claim) -> Finding:
@@ -263,4 +251,4 @@ def none(rows: Rows, claim: Claim) -> Finding:
 
 
 MEASURES: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
-    score, difference, percent, count, ratio, saving, cost, table_column, none)}
+    score, difference, parameters, cost, table_column, none)}

@@ -1,6 +1,6 @@
 """Measures that only one claim needs, on what is printed, computing and data; special_scores.py has those on scores.
 
-Column `a` of a row of claims.csv names the function, the note says when the claim holds.
+The note of a row of claims.csv says when the claim holds.
 """
 
 import dataclasses
@@ -14,11 +14,7 @@ from dehazelib.experiments.settings import RECIPES
 from dehazelib.provenance import MACHINE, Machine
 from dehazelib.report import audit
 from dehazelib.report.interval import Interval
-from dehazelib.report.measures import (
-    compute_row,
-    counted,
-    of_compute,
-)
+from dehazelib.report.measures import compute_row, counted, of_compute
 from dehazelib.report.rows import Rows, published
 from dehazelib.report.rules import below, digits, positive, together
 from dehazelib.report.statistics import mean_interval
@@ -43,17 +39,16 @@ def headline_joint(rows: Rows, claim: Claim) -> Finding:
 
 
 def beats_baselines(rows: Rows, claim: Claim) -> Finding:
-    table = published("table5").set_index("key").drop("student")
+    table = printed(5).drop("student")
     above = {metric: list(table.model[table[metric] > table[metric]["full_framework"]]) for metric in ("psnr", "ssim")}
     evidence = {f"higher_{metric}": names for metric, names in above.items()} | {"networks": len(table)}
     return Finding(Interval(1 + len(above["psnr"])), of_tables(5), evidence, holds=not any(above.values()))
 
 
 def student_tradeoff(rows: Rows, claim: Claim) -> Finding:
-    table = published("table5").set_index("key")
-    student = table.loc["student"]
-    lighter = table[table.parameters_millions < student.parameters_millions]
-    better = {metric: list(lighter.model[lighter[metric] > student[metric]]) for metric in ("psnr", "ssim")}
+    table = printed(5)
+    lighter = table[table.parameters_millions < table.parameters_millions["student"]]
+    better = {metric: list(lighter.model[lighter[metric] > table[metric]["student"]]) for metric in ("psnr", "ssim")}
     names = {name for names in better.values() for name in names}
     evidence = {"smaller_networks": len(lighter), "higher_psnr": better["psnr"], "higher_ssim": better["ssim"]}
     return Finding(Interval(len(names)), of_tables(5), evidence, holds=not names)
@@ -61,8 +56,8 @@ def student_tradeoff(rows: Rows, claim: Claim) -> Finding:
 
 def separable_tradeoff(rows: Rows, claim: Claim) -> Finding:
     better = {}
-    for height, tables in ((460, (1, 3)), (920, (2, 4))):
-        table = pd.concat(published(f"table{number}") for number in tables).set_index("key")
+    for height, numbers in ((460, (1, 3)), (920, (2, 4))):
+        table = pd.concat(map(printed, numbers))
         ours = table.loc["dsc_mc_fsrcnn"]
         table = table[(table.parameters < ours.parameters) & (table.psnr > ours.psnr)]
         better |= {f"{row.model} at {height}": f"{row.psnr} dB, ours {ours.psnr}" for row in table.itertuples()}
@@ -70,7 +65,7 @@ def separable_tradeoff(rows: Rows, claim: Claim) -> Finding:
 
 
 def cheap_inference(rows: Rows, claim: Claim) -> Finding:
-    times = published("table9").set_index("key").inference_ms
+    times = printed(9).inference_ms
     rank = 1 + int((times < times["full_framework"]).sum())
     return Finding(Interval(rank), of_tables(9), {"networks": len(times)}, reason=Reason.UNSTATED)
 
@@ -89,17 +84,20 @@ def student_resolutions(rows: Rows, claim: Claim) -> Finding:
 
 
 def features_counted(rows: Rows, claim: Claim) -> Finding:
-    parts = audit.framework_gflops()
-    printed = float(published("table9").set_index("key").gflops["full_framework"])
-    least = parts["student"] + parts["teacher"]
-    total = least + parts["module, intermediate features"]
-    return Finding(Interval(total), of_tables(9), {"gflops": parts, "printed_gflops": printed},
-                   holds=total < printed + audit.ROUNDING)
+    parts, whole = audit.framework_gflops(), float(printed(9).gflops["full_framework"])
+    total = parts["student"] + parts["teacher"] + parts["module, intermediate features"]
+    return Finding(Interval(total), of_tables(9), {"gflops": parts, "printed_gflops": whole},
+                   holds=total < whole + audit.ROUNDING)
 
 
 def module_parameters(rows: Rows, claim: Claim) -> Finding:
     count = audit.module_parameters()
     return Finding(Interval(count), ("dehazelib/distillation/framework.py",), holds=count > 0)
+
+
+def printed(number: int) -> pd.DataFrame:
+    """Returns a table as printed, by key."""
+    return published(f"table{number}").set_index("key")
 
 
 def of_tables(*numbers: int) -> tuple[str, ...]:
@@ -180,7 +178,7 @@ def _latency(row: pd.Series) -> Interval:
 
 
 def budget_spread(rows: Rows, claim: Claim) -> Finding:
-    keys = set(published("table5").key) - {"full_framework"}
+    keys = set(printed(5).index) - {"full_framework"}
     table = rows.compute[rows.compute.name.isin(keys) & (rows.compute.form == "deployed") & (rows.compute.gflops > 0)]
     table = table.drop_duplicates("name").set_index("name")
     if len(table) < 2:
@@ -230,19 +228,19 @@ def _step_over_student(timed: pd.DataFrame) -> dict[str, Interval]:
 
 
 def test_pairs(rows: Rows, claim: Claim) -> Finding:
-    scores = rows.scores[rows.scores.test_set == claim.b]
+    scores = rows.scores[rows.scores.test_set == claim.a]
     if "task" in scores:
         scores = scores[scores.task == "dehazing"]
     if scores.empty:
-        raise NotTested(Reason.NOT_RUN, missing=[claim.b])
+        raise NotTested(Reason.NOT_RUN, missing=[claim.a])
     images = pd.Series(scores.image.unique())
     scenes = images.str.partition("_")[0].nunique()
-    return Finding(Interval(len(images)), (f"scores.csv: test_set={claim.b}",), {"scenes": scenes},
+    return Finding(Interval(len(images)), (f"scores.csv: test_set={claim.a}",), {"scenes": scenes},
                    holds=len(images) == claim.printed and scenes == SCENES,
                    reason=Reason.INCOMPLETE if len(images) < claim.printed else None)
 
 
-PAPER_AND_COMPUTING: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
+MEASURES: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
     headline_joint, beats_baselines, student_tradeoff, separable_tradeoff, cheap_inference, recipe_as_stated,
     student_resolutions, features_counted, module_parameters, real_time, batch_norm_count, branches, decoupled,
     separable_compute, separable_latency, budget_spread, training_overhead, test_pairs)}

@@ -1,6 +1,6 @@
 """Measures that only one claim on scores needs: of all baselines, of several differences, of the weights of w_FA.
 
-As in special.py, column `a` of a row of claims.csv names the function, the note its rule.
+As in special.py, the note of a row of claims.csv says when the claim holds.
 """
 
 import dataclasses
@@ -96,7 +96,7 @@ def _budget(rows: Rows, table: pd.DataFrame) -> dict:
 def zero_shot(rows: Rows, claim: Claim) -> Finding:
     """ZID's score. It is fitted to each image, so no budget of training excuses a low one; but its authors stop each
     image at the step that its ground truth likes best, so only such a score, zid_oracle, can fall short of theirs."""
-    label = first_with_rows(rows, claim.b)[0]
+    label = first_with_rows(rows, claim.a)[0]
     need_sots(rows, label)
     scores, steps = rows.of(label), rows.of_runs(label, "steps")
     interval = mean_interval(scores.groupby(scores.image.map(rows.unit)).psnr_rgb.mean())  # over rooms
@@ -121,7 +121,7 @@ def zero_shot(rows: Rows, claim: Claim) -> Finding:
 
 def student_over_lightweight(rows: Rows, claim: Claim) -> Finding:
     """The student must beat every network below 0.1 million parameters, FAMED-Net by about the printed size."""
-    student = first_with_rows(rows, claim.b)[0]
+    student = first_with_rows(rows, claim.a)[0]
     need(rows, "famed_net")
     table = published("table5")
     light = table.key[(table.parameters_millions < LIGHTWEIGHT) & ~table.key.isin([*OURS, "famed_net"])]
@@ -210,6 +210,6 @@ def split(rows: Rows, claim: Claim) -> Finding:
                    reason=Reason.UNSEEN)
 
 
-SCORES: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
+MEASURES: dict[str, Callable[[Rows, Claim], Finding]] = {measure.__name__: measure for measure in (
     baselines_retrained, baseline_ssim, zero_shot, student_over_lightweight, plug_and_play, weight_spread, best_weight,
     split)}

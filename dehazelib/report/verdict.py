@@ -54,8 +54,8 @@ class Claim:
     value: str  # as printed, in `unit`; empty where the paper prints no number
     unit: str
     basis: str  # what decides it: scores, computing (and data), or paper (its own tables and code)
-    measure: str  # a key of measures.MEASURES
-    a: str  # what is measured: a label, a network, a table or a special measure
+    measure: str  # a key of claims.MEASURES
+    a: str  # what is measured: a label, a network or a table
     b: str  # what it is compared with
     metric: str
     rule: str  # a key of rules.RULES

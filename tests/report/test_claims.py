@@ -30,8 +30,8 @@ def test_a_row_that_names_no_measure_or_rule_is_an_error(monkeypatch):
             claims.claims()
 
 
-def test_every_special_measure_belongs_to_a_claim_and_every_tolerance_is_used():
-    assert {claim.a for claim in CLAIMS.values() if claim.measure == "special"} == set(claims.SPECIAL)
+def test_every_measure_belongs_to_a_claim_and_every_tolerance_is_used():
+    assert {claim.measure for claim in CLAIMS.values()} == set(claims.MEASURES)
     for claim in CLAIMS.values():
         assert claim.rule not in ("close", "reaches") or claim.tolerance, claim.id
         assert claim.rule != "own" or claim.note, claim.id
