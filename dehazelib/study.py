@@ -10,7 +10,7 @@ from typing import Any, Self
 from dehazelib.experiments import plan
 from dehazelib.experiments.options import OptionError, nearest
 from dehazelib.experiments.settings import Settings
-from dehazelib.experiments.spec import Spec, read
+from dehazelib.experiments.spec import Spec, read_run
 
 PARAMETERS = ("profile", "data", "seed", "overrides")  # of every notebook
 
@@ -69,9 +69,9 @@ class Study:
                 found += plan.STAGES[name](self.settings)
                 continue
             named = [spec for spec in every if name in ("all", spec.id, spec.label)]
-            file = self.settings.runs_folder / name / "spec.yaml"
-            if not named and file.exists():
-                named = [read(file)]
+            folder = self.settings.runs_folder / name
+            if not named and (folder / "spec.yaml").exists():
+                named = [read_run(folder)]
             if not named:
                 labels = list(dict.fromkeys(spec.label for spec in every))
                 raise OptionError(f"No run {name!r} in the profile {self.settings.profile}: "

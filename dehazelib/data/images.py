@@ -1,6 +1,7 @@
 """Reading single images and depth maps from disk, with one clear line for each thing that can be wrong."""
 
 import re
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,8 +11,13 @@ from PIL import ExifTags, Image, ImageOps
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 RESIDE_SIZE = (460, 620)  # height, width of every hazy image of RESIDE's indoor sets
 NYU_SIZE = (480, 640)     # height, width of an NYU Depth v2 frame, and of the clear images of some RESIDEs
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # that files are opened as, whatever their names say
 BORDER = 10               # pixels on every side of an NYU frame that RESIDE's images lack
 GREY_PER_METRE = 25.51    # of an 8-bit depth map; see `read_depth_png`
+
+
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError, TypeError, AttributeError,
+          ZeroDivisionError, OverflowError, MemoryError, Image.DecompressionBombError)  # of Pillow, on damaged files
 
 
 class DataError(ValueError):
@@ -90,6 +96,18 @@ def list_images(folder: Path | str) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
+def require_file(path: Path | str) -> None:
+    """Raises FileNotFoundError if there is none, or DataError for what is no file but is called like one."""
+    path = Path(path)
+    if path.is_file():
+        return
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f"{path}: a link to a file that is not there; fetch the file again")
+    if path.exists():
+        raise DataError(f"{path}: a folder, pipe or device, not a file; remove or rename it")
+    raise FileNotFoundError(f"{path}: no such file")
+
+
 def centre_crop(image: np.ndarray, size: tuple[int, int], name: Path | str = "image") -> np.ndarray:
     """Returns the image without its `border`, of the given (height, width). image: (H, W) or (H, W, C)."""
     cut = border(image.shape[:2], size, name)
@@ -125,18 +143,17 @@ def faults(read: Callable, names: Iterable) -> list[str]:
 
 def _open(path: Path | str, require: Callable[[Image.Image, Path | str], None], decode: bool = False) -> Image.Image:
     """Returns an image whose header `require` accepts, decoded or closed again."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    require_file(path)
     try:
-        image = Image.open(path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        image = Image.open(path, formats=FORMATS)
+    except BROKEN as error:
         raise DataError(f"{path}: not an image that can be read ({error}); fetch the file again") from error
     with image:
         require(image, path)
         try:
             if decode:
                 image.load()
-        except (OSError, SyntaxError, ValueError) as error:
+        except BROKEN as error:
             raise DataError(f"{path}: damaged or truncated ({error}); fetch the file again") from error
     return image
 

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from dehazelib import paths
+from dehazelib.data.images import require_file
+from dehazelib.files import held, sweep, write_csv, write_text
 
 COLUMNS = ["name", "bytes", "sha256"]
 
@@ -18,9 +19,9 @@ def manifest(files: Iterable[Path], root: Path | str, cache: Path | str | None =
     """Returns a DataFrame with the columns name, bytes and sha256, one row per file, sorted by name.
 
     files: paths below root. root: folder that names are relative to (with "/" on every system).
-    cache: folder of the hash cache, default `paths.cache()`. A file is hashed again when its size or its
-    time of change differs, so that a second call reads no file contents. A damaged cache is built anew.
-    Raises FileNotFoundError for an absent file, ValueError for a file outside root or given twice.
+    cache: folder of the hash cache, default `paths.cache()`. A file is hashed again when its size or a time of
+    change differs, so that a second call reads no file contents. A damaged cache is built anew.
+    Raises FileNotFoundError for an absent file, ValueError for what is no file, lies outside root or is given twice.
     """
     root = Path(os.path.abspath(root))  # not resolve(): data may be linked into the root from elsewhere
     cache_file = Path(cache or paths.cache()) / "sha256.json"
@@ -29,13 +30,14 @@ def manifest(files: Iterable[Path], root: Path | str, cache: Path | str | None =
     for path in (Path(os.path.abspath(f)) for f in files):
         if not path.is_relative_to(root):
             raise ValueError(f"{path}: not below {root}; a manifest lists files of one root")
+        require_file(path)
         stat = path.stat()
-        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}"  # the last one cannot be set back
         if key not in known:
             known[key] = fresh[key] = _sha256(path)
         rows.append((path.relative_to(root).as_posix(), stat.st_size, known[key]))
     if fresh:
-        _save(cache_file, _load(cache_file) | fresh)  # read again: another process may have added to it
+        _save(cache_file, fresh)
     table = pd.DataFrame(sorted(rows), columns=COLUMNS)
     twice = table["name"][table["name"].duplicated()]
     if len(twice):
@@ -53,6 +55,29 @@ def manifest_id(table: pd.DataFrame) -> str:
     return hashlib.sha256(csv.encode()).hexdigest()[:12]
 
 
+def keep(table: pd.DataFrame) -> str:
+    """Returns the manifest's id, and keeps the manifest in the cache, for `changed`."""
+    identity = manifest_id(table)
+    file = _kept(identity)
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_csv(table, file)
+    return identity
+
+
+def changed(before: str, now: str) -> list[str]:
+    """Returns the names of the files in which two manifests differ, given by their ids; none if one was not kept."""
+    files = _kept(before), _kept(now)
+    if not all(file.exists() for file in files):
+        return []
+    rows = [set(pd.read_csv(file).itertuples(index=False, name=None)) for file in files]
+    return sorted({name for name, *_ in rows[0] ^ rows[1]})
+
+
+def _kept(identity: str) -> Path:
+    return paths.cache() / "manifests" / f"{identity}.csv"
+
+
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -60,13 +85,16 @@ def _sha256(path: Path) -> str:
 
 def _load(cache_file: Path) -> dict[str, str]:
     try:
-        return json.loads(cache_file.read_text())
+        known = json.loads(cache_file.read_text())
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return {}
+        known = {}
+    return known if isinstance(known, dict) else {}
 
 
 def _save(cache_file: Path, sums: dict[str, str]) -> None:
+    """Adds sums to the cache."""
     cache_file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=cache_file.parent, suffix=".part", delete=False) as part:
-        json.dump(sums, part)
-    os.replace(part.name, cache_file)  # atomic: a reader sees the old cache or the new one
+    with held(cache_file.with_suffix(".lock"), cache_file.name) as lock:
+        if lock:
+            sweep(cache_file.parent, cache_file.name)
+        write_text(cache_file, json.dumps(_load(cache_file) | sums))

@@ -11,12 +11,15 @@ import pandas as pd
 from dehazelib import haze
 from dehazelib.data import check, nyu, reside
 from dehazelib.data.cache import cached_folder
-from dehazelib.data.images import RESIDE_SIZE
-from dehazelib.data.manifest import COLUMNS, manifest, manifest_id
+from dehazelib.data.images import RESIDE_SIZE, DataError
+from dehazelib.data.manifest import COLUMNS, keep, manifest, manifest_id
 from dehazelib.data.pairs import Frames, Pair, Pairs
 from dehazelib.data.rooms import scenes as rooms
+from dehazelib.files import write_text
 
 ROOMS_LEVELS = (1, 5, 9)  # of SOTS's ten haze levels, for the rooms test scenes
+
+MADE = "manifest.txt"  # beside the embedded scenes, the id of what was made
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,11 @@ def source(where: str) -> str:
 
 def _rooms() -> Data:
     folder = cached_folder(f"rooms-v{rooms.ROOMS_VERSION}", _write_rooms)
-    arrays = {(split, kind): np.load(folder / f"{split}-{kind}.npy", mmap_mode="c")
-              for split in rooms.SPLITS for kind in ("clear", "depth")}
+    arrays = _room_arrays(folder)
+    identity, made = _arrays_id(arrays), folder / MADE
+    if made.exists() and made.read_text() != identity:  # earlier versions did not write it
+        raise DataError(f"{folder}: damaged (the images have changed since they were made): remove it, and they are "
+                        "made again.")
 
     def pairs(name: str, split: str, items: list[Pair]) -> Pairs:
         frames = Frames(arrays[split, "clear"], arrays[split, "depth"], {i: i for i in range(rooms.SPLITS[split])})
@@ -68,7 +74,7 @@ def _rooms() -> Data:
     train = [Pair(f"{i:02d}", i) for i in range(rooms.SPLITS["train"])]
     validation = [_its_draw(i) for i in range(rooms.SPLITS["validation"])]
     test = [_sots_level(i, level) for i in range(rooms.SPLITS["test"]) for level in ROOMS_LEVELS]
-    return Data("rooms", "rooms", _arrays_id(arrays),
+    return Data("rooms", "rooms", identity,
                 pairs("rooms_train", "train", train), pairs("rooms_validation", "validation", validation),
                 {"rooms": pairs("rooms", "test", test), "motorcycle": _motorcycle()})
 
@@ -78,6 +84,12 @@ def _write_rooms(folder: Path) -> None:
         clear, depth, _ = rooms.make(split)
         np.save(folder / f"{split}-clear.npy", clear)
         np.save(folder / f"{split}-depth.npy", depth)
+    write_text(folder / MADE, _arrays_id(_room_arrays(folder)))
+
+
+def _room_arrays(folder: Path) -> dict[tuple[str, str], np.ndarray]:
+    return {(split, kind): np.load(folder / f"{split}-{kind}.npy", mmap_mode="c")
+            for split in rooms.SPLITS for kind in ("clear", "depth")}
 
 
 def _arrays_id(arrays: dict[tuple[str, str], np.ndarray]) -> str:
@@ -108,7 +120,7 @@ def _sots_level(scene: int, level: int) -> Pair:
 
 def _real(root: Path) -> Data:
     training, tests = check.open_training(root), check.open_tests(root, indoor=True)
-    identity = manifest_id(manifest(training.files + tests[0].files, root))  # of what the tables rest on
+    identity = keep(manifest(training.files + tests[0].files, root))  # of what the tables rest on
     if isinstance(training, nyu.Nyu):
         frames = Frames(*_decoded_nyu(training, identity), {k: i for i, k in enumerate(training.ids)})
         reader = dict(clear=frames.clear, depth=frames.depth, frames=frames)

@@ -124,3 +124,13 @@ def read(path: Path) -> Spec:
         return Spec(**read_mapping(Path(path)))
     except OptionError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def read_run(folder: Path) -> Spec:
+    """Returns the specification in the folder of a run. Raises ValueError naming its file, also if it is another's."""
+    file = Path(folder) / "spec.yaml"
+    spec = read(file)
+    if spec.id != file.parent.name:
+        raise ValueError(f"{file} was changed, or its folder renamed: it specifies {spec.id}. Change it back, or "
+                         "remove the folder to train the run again.")
+    return spec

@@ -10,7 +10,7 @@ from pathlib import Path
 from dehazelib import paths, provenance
 from dehazelib.distillation.affinity import ENTRYWISE
 from dehazelib.experiments.spec import Spec
-from dehazelib.files import held, write_text
+from dehazelib.files import held, read_json, write_text
 from dehazelib.training.progress import say
 
 
@@ -62,7 +62,7 @@ def fastest(spec: Spec, shape: tuple, device: str, milliseconds: Callable[[Tunin
 
 
 def _read(file: Path) -> dict:
-    return json.loads(file.read_text()) if file.exists() else {}
+    return read_json(file, "remove it") if file.exists() else {}
 
 
 def _timed(tunings: dict[str, Tuning], milliseconds: Callable[[Tuning], float]) -> dict:

@@ -8,9 +8,10 @@ import pandas as pd
 from dehazelib import networks, provenance
 from dehazelib.experiments import plan
 from dehazelib.experiments.settings import Settings
-from dehazelib.files import write_csv, write_text
+from dehazelib.files import held, sweep, write_csv, write_text
 from dehazelib.training.runs import Control, Run, run
 
+ROWS = ("scores.csv", "runs.csv", "curves.csv", "environment.json")
 FACTS = ("minutes", "peak_memory_mb", "manifest", "commit", "processor", "cores", "threads", "gpu", "torch")
 
 
@@ -26,12 +27,16 @@ def collect(settings: Settings) -> None:
     identity = ["run", "label", "network", "task", "target", "seed"]
     scores = [_beside(one, identity, one.study_scores(settings)) for one in runs]
     curves = [_beside(one, ["run", "label", "seed"], one.log()) for one in runs if not isinstance(one, Control)]
-    write_csv(pd.concat(scores), settings.folder / "scores.csv")
-    write_csv(pd.DataFrame([_row(one) for one in runs]), settings.folder / "runs.csv")
-    if curves:
-        write_csv(pd.concat(curves), settings.folder / "curves.csv")
     facts = {"study": settings.name, "manifest": runs[-1].provenance()["manifest"], **provenance.environment()}
-    write_text(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
+    with held(settings.folder / "lock.writing", f"the rows of {settings.name}") as lock:
+        if lock:
+            for name in ROWS:
+                sweep(settings.folder, name)
+        write_csv(pd.concat(scores), settings.folder / "scores.csv")
+        write_csv(pd.DataFrame([_row(one) for one in runs]), settings.folder / "runs.csv")
+        if curves:
+            write_csv(pd.concat(curves), settings.folder / "curves.csv")
+        write_text(settings.folder / "environment.json", json.dumps(facts, indent=1) + "\n")
 
 
 def _identity(one: Run) -> dict:

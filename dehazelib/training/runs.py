@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dehazelib import networks, provenance
 from dehazelib.data.images import DataError
+from dehazelib.data.manifest import changed
 from dehazelib.data.pairs import Pair, Pairs
 from dehazelib.data.sources import Data, open_data
 from dehazelib.evaluation.scores import scores, task_pairs
@@ -26,13 +27,14 @@ from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import SUBSTITUTES, Spec
 from dehazelib.experiments.variant import Variant
-from dehazelib.files import held, write_csv, write_text
+from dehazelib.files import held, read_csv, read_json, sweep, write_csv, write_text
 from dehazelib.profiling import processes
 from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS, step_of
 from dehazelib.training.launch import launch
 from dehazelib.training.loop import train
 
 SPEC, SCORES, PROVENANCE, MANIFEST = "spec.yaml", "scores.csv", "provenance.json", "manifest.txt"
+SCORE_TYPES = {"image": str, "psnr_rgb": float, "ssim_gauss11_rgb": float, "ssim_uniform7_rgb": float}
 LOCK = "lock.writing"  # held by the process that trains or scores the run; git ignores *.writing
 
 
@@ -82,15 +84,19 @@ class Run:
         what `held` gives."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with held(self.folder / LOCK, self.spec.id) if processes.rank() == 0 else contextlib.nullcontext() as lock:
+            if lock:
+                sweep(self.folder)
             yield lock
 
     def check_manifest(self, data: Data) -> None:
         """Raises DataError if the run was begun on other files than these data."""
         manifest = self.manifest()
         if manifest and manifest != data.manifest:
+            names = changed(manifest, data.manifest)
+            which = f" ({len(names)} files changed, first {names[0]})" if names else ""
             raise DataError(f"{self.folder} was made of data with manifest {manifest}, {data.where} has "
-                            f"{data.manifest}. Use the same files, or set DEHAZE_RESULTS to another folder to train "
-                            "all runs afresh.")
+                            f"{data.manifest}{which}. Use the same files, or set DEHAZE_RESULTS to another folder to "
+                            "train all runs afresh.")
 
     def manifest(self) -> str:
         """Returns the manifest id of the files that the run was begun on; empty if it was not begun."""
@@ -156,12 +162,16 @@ class Run:
 
     def weights(self) -> dict[str, Tensor]:
         """Returns the trained network's state. Raises FileNotFoundError or DataError, saying what to do, if it is not
-        there or damaged."""
+        there, damaged, or not what was trained."""
         file = self.folder / WEIGHTS
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: " + (
                 f"its rows were kept without weights: remove {self.folder} to train it again." if self.done else
                 f"train the run first (dehazelib train {self.spec.id})."))
+        trained = self.provenance().get("weights_sha256") if self.done else None  # earlier versions noted none
+        if trained and trained != _sha256(file):
+            raise DataError(f"{file}: not what was trained (its SHA-256 is another than in {PROVENANCE}): "
+                            f"{self._again}.")
         try:
             return load_file(file)
         except SafetensorError as error:
@@ -191,9 +201,18 @@ class Run:
         return [pair for pair in task_pairs(self.spec, pairs).pairs if pair.name not in have]
 
     def scores(self) -> pd.DataFrame:
-        """Returns all per-image scores so far: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb."""
+        """Returns all per-image scores so far: test_set, image, psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb.
+
+        Raises ValueError, saying what to do, if their file is damaged.
+        """
         file = self.folder / SCORES
-        return pd.read_csv(file, dtype={"image": str}) if file.exists() else pd.DataFrame({"test_set": [], "image": []})
+        if not file.exists():
+            return pd.DataFrame({"test_set": [], "image": []})
+        remedy = f"remove it and {self.folder / 'scored-*.json'} to score the images again"
+        rows = read_csv(file, remedy, dtype=SCORE_TYPES)
+        if rows.duplicated(["test_set", "image"]).any():
+            raise ValueError(f"{file}: damaged (an image is there twice): {remedy}.")
+        return rows
 
     def scored(self, settings: Settings) -> bool:
         """Returns whether the run is finished and scored on as many test images as the study asks for."""
@@ -207,14 +226,15 @@ class Run:
             return
         images = {pairs.name: self.score(pairs, settings.hardware).image.tolist()
                   for pairs in test_sets(settings, data, self.spec)}
-        write_text(self._scored_list(settings), json.dumps(images) + "\n")
+        with self.locked():
+            write_text(self._scored_list(settings), json.dumps(images) + "\n")
 
     def study_scores(self, settings: Settings) -> pd.DataFrame:
         """Returns the scores on the images that the study asks for, out of all that there are."""
         if not plan.is_scored(self.spec):
             return self.scores().iloc[:0]
-        wanted = {(test_set, image) for test_set, images in json.loads(self._scored_list(settings).read_text()).items()
-                  for image in images}
+        scored = read_json(self._scored_list(settings), "remove it to have it written again")
+        wanted = {(test_set, image) for test_set, images in scored.items() for image in images}
         rows = self.scores()
         return rows[[key in wanted for key in zip(rows.test_set, rows.image)]]
 
@@ -222,11 +242,16 @@ class Run:
         return self.folder / f"scored-{settings.test_pairs}.json"
 
     def log(self) -> pd.DataFrame:
-        """Returns the learning curve, one row per validation."""
-        return pd.read_csv(self.folder / LOG)
+        """Returns the learning curve, one row per validation. Raises FileNotFoundError or ValueError, saying what to
+        do, if it is not there or damaged."""
+        return read_csv(self.folder / LOG, self._again)
 
     def provenance(self) -> dict:
-        return json.loads((self.folder / PROVENANCE).read_text())
+        return read_json(self.folder / PROVENANCE, self._again)
+
+    @property
+    def _again(self) -> str:
+        return f"fetch it again, or remove {self.folder} to train the run again"
 
 
 class Control(Run):
@@ -286,7 +311,7 @@ def find(runs_folder: Path, run_id: str) -> Run:
     if not file.exists():
         have = sorted(p.parent.name for p in Path(runs_folder).glob(f"*/{SPEC}"))
         raise FileNotFoundError(f"No run {run_id} in {runs_folder}. It holds: {', '.join(have) or 'nothing'}.")
-    return run(runs_folder, specification.read(file))
+    return run(runs_folder, specification.read_run(file.parent))
 
 
 # ------------------------------------------------------------------------------------------- a study's runs, in one go

@@ -95,7 +95,7 @@ def test_cache_keeps_other_roots_and_leaves_no_partial_file(files, hashed, tmp_p
     other.write_bytes(b"x")
     manifest([other], tmp_path, cache)
     manifest(paths, root, cache)
-    assert len(hashed) == 3 and [p.name for p in cache.iterdir()] == ["sha256.json"]
+    assert len(hashed) == 3 and {p.name for p in cache.iterdir()} == {"sha256.json", "sha256.lock"}
 
 
 def test_cache_lies_in_the_users_cache_folder(monkeypatch, tmp_path):
