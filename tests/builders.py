@@ -11,12 +11,14 @@ COMPUTE = {"title": "", "size_mb": 0.5, "size_torch_mb": 0.6, "gflops": 1.0, "la
 CLAIMS = {claim.id: claim for claim in claims.claims()}
 
 
-def score(label, psnr, test_set="rooms", task="dehazing", ssim=0.9):
-    """Rows of scores.csv. psnr: seeds x images."""
+def score(label, psnr, test_set="rooms", task="dehazing", ssim=0.9, names=None):
+    """Rows of scores.csv. psnr: seeds x images. names: of the images; default: 0_1, 1_1, ..."""
+    psnr = np.asarray(psnr)
+    names = names or [f"{image}_1" for image in range(psnr.shape[1])]
     return [{"run": f"{label}-s{seed}", "label": label, "network": label, "task": task, "seed": seed,
-             "test_set": test_set, "image": f"{image}_1", "psnr_rgb": value, "ssim_gauss11_rgb": ssim,
+             "test_set": test_set, "image": name, "psnr_rgb": value, "ssim_gauss11_rgb": ssim,
              "ssim_uniform7_rgb": ssim}
-            for seed, row in enumerate(np.asarray(psnr)) for image, value in enumerate(row)]
+            for seed, row in enumerate(psnr) for name, value in zip(names, row)]
 
 
 def run(label, network, parameters, seed=0, teacher="", **more):
@@ -38,7 +40,7 @@ def curve(label, seed=0, **columns):
 
 def folder(path, **tables):
     """Returns the folder of a study after writing these tables into it."""
-    path.mkdir(exist_ok=True)
+    path.mkdir(exist_ok=True, parents=True)
     for name, table in tables.items():
         pd.DataFrame(table).to_csv(path / f"{name}.csv", index=False)
     return path

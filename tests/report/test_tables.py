@@ -4,40 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dehazelib import paths
+from builders import compute, curve, folder, run, score
+from dehazelib.evaluation.protocols import PROTOCOLS
+from dehazelib.haze import sots_beta
 from dehazelib.report import tables
 from dehazelib.report.columns import decimals, markdown
 from dehazelib.report.rows import Rows
 
 OURS = ["psnr_rgb", "psnr_low", "psnr_high", "seeds", "images", "difference", "latency_ms"]
 SIZES = ["parameters", "gflops"]
-COMPUTE = {"title": "", "size_mb": 0.5, "size_torch_mb": 0.6, "gflops": 1.0, "latency_ms": 10.0, "latency_ms_low": 9.0,
-           "latency_ms_high": 11.0, "peak_memory_mb": 100.0, "height": 460, "width": 620, "device": "cpu",
-           "processor": "p", "torch": "t"}
+BASE = np.array([[20.0, 30.0], [21.0, 31.0], [22.0, 32.0]])  # seeds x images
 
 
-def score(label, psnr, test_set="rooms", ssim=0.9):
-    """Rows of one label; psnr is seeds x images."""
-    return [{"run": f"{label}-s{seed}", "label": label, "network": "student", "task": "dehazing", "target": "",
-             "seed": seed, "test_set": test_set, "image": f"{image}_1", "psnr_rgb": value, "ssim_gauss11_rgb": ssim,
-             "ssim_uniform7_rgb": ssim}
-            for seed, row in enumerate(psnr) for image, value in enumerate(row)]
-
-
-def run(label, network="student", parameters=96007, seed=0, teacher="", **more):
-    return {"run": f"{label}-s{seed}", "label": label, "network": network, "seed": seed, "parameters": parameters,
-            "best_epoch": 3, "psnr_selected_on_test": np.nan, "teacher": teacher} | more
-
-
-def folder(tmp_path, scores=(), runs=(), compute=()):
-    for name, rows in (("scores", scores), ("runs", runs), ("compute", compute)):
-        if rows:
-            pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
-    return tmp_path
-
-
-def build(folder, name):
-    return tables.table(name, Rows(folder))
+@pytest.fixture
+def build(tmp_path):
+    """Returns a table of a study that has these rows."""
+    return lambda name, **files: tables.table(name, Rows(folder(tmp_path, **files)))
 
 
 def row(table, **where):
@@ -48,8 +30,8 @@ def row(table, **where):
 
 
 @pytest.mark.parametrize("name", tables.TABLES)
-def test_a_table_without_rows_says_not_run_and_has_no_number_of_ours(tmp_path, name):
-    table = build(tmp_path, name)
+def test_a_table_without_rows_says_not_run_and_has_no_number_of_ours(build, name):
+    table = build(name)
     assert len(table) and (table.status != "measured").all()
     sizes = table.status.isin([tables.NOT_TRAINED, tables.NOT_TIMED])  # no machine and no training changes them
     assert table.loc[sizes, table.columns.intersection(SIZES)].notna().all(axis=None)
@@ -57,43 +39,32 @@ def test_a_table_without_rows_says_not_run_and_has_no_number_of_ours(tmp_path, n
     assert table[table.columns.intersection(OURS)].isna().all(axis=None)
 
 
-@pytest.mark.parametrize("number, extra", [(1, 4), (2, 2), (3, 4), (4, 2)])
-def test_super_resolution_tables_have_the_published_rows_first_and_the_controls_last(tmp_path, number, extra):
-    table, theirs = build(tmp_path, f"table{number}"), pd.read_csv(paths.PUBLISHED / f"table{number}.csv")
-    assert list(table.key[:-extra]) == list(theirs.key)
-    assert table.psnr_published[:-extra].tolist() == theirs.psnr.tolist()
-    assert table.psnr_published[-extra:].isna().all()
+# ---------------------------------------------------------------------------------------------------- Tables 1 to 9
 
 
-def test_the_same_network_has_other_rows_for_the_other_target(tmp_path):
-    study = folder(tmp_path, score("mc_fsrcnn-native", [[40.0, 42.0]]), [run("mc_fsrcnn-native", "mc_fsrcnn", 38427)])
-    ours = row(build(study, "table1"), key="mc_fsrcnn")
+def test_the_same_network_has_other_rows_for_the_other_target(build):
+    files = {"scores": score("mc_fsrcnn-native", [[40.0, 42.0]]), "runs": [run("mc_fsrcnn-native", "mc_fsrcnn", 38427)]}
+    ours = row(build("table1", **files), key="mc_fsrcnn")
     assert (ours.psnr_rgb, ours.parameters, ours.seeds, ours.images, ours.status) == (41, 38427, 1, 2, "measured")
     assert np.isnan(ours.psnr_low)
-    assert row(build(study, "table2"), key="mc_fsrcnn").status == tables.NOT_TRAINED
+    assert row(build("table2", **files), key="mc_fsrcnn").status == tables.NOT_TRAINED
 
 
-def test_table_5_has_the_18_published_rows_in_order_then_ours(tmp_path):
-    table, theirs = build(tmp_path, "table5"), pd.read_csv(paths.PUBLISHED / "table5.csv")
-    assert len(theirs) == 18
-    assert table.model[:18].tolist() == theirs.model.tolist()
-    assert table.label[17 : 18 + len(tables.FURTHER)].tolist() == ["framework-as_released", *tables.FURTHER]
-
-
-def test_table_5_means_over_images_then_takes_the_interval_over_seeds(tmp_path):
-    study = folder(tmp_path, score("student", [[0.0, 2.0], [1.0, 3.0], [2.0, 4.0]]))
-    ours = row(build(study, "table5"), label="student", test_set="rooms")
+def test_table_5_means_over_images_then_takes_the_interval_over_seeds_of_each_test_set(build):
+    table = build("table5", scores=score("student", [[0.0, 2.0], [1.0, 3.0], [2.0, 4.0]]) + score(
+        "student", [[30.0]], "motorcycle"))
+    ours = row(table, label="student", test_set="rooms")
     assert (ours.psnr_rgb, ours.seeds, ours.images) == (2, 3, 2)
     assert ours.psnr_high - ours.psnr_rgb == pytest.approx(2.484, abs=5e-4)
+    assert row(table, label="student", test_set="motorcycle").psnr_rgb == 30
 
 
-def test_ours_counts_student_and_teacher_and_gives_the_deployed_student_too(tmp_path):
-    runs = [run("student"), run("framework-as_released", teacher="teacher-s0"), run("teacher", "dsc_mc_fsrcnn", 26451),
-            run("framework-untrained_teacher", teacher="untrained:dsc_mc_fsrcnn"),
-            run("framework-bilinear_teacher", teacher="bilinear"),
-            run("framework-as_described", teacher="elsewhere-s0")]
-    scores = [row for one in runs for row in score(one["label"], [[20.0]])]
-    table = build(folder(tmp_path, scores, runs), "table5")
+def test_ours_counts_student_and_teacher_and_gives_the_deployed_student_too(build):
+    teachers = {"student": "", "framework-as_released": "teacher-s0", "framework-bilinear_teacher": "bilinear",
+                "framework-untrained_teacher": "untrained:dsc_mc_fsrcnn", "framework-as_described": "elsewhere-s0"}
+    runs = [run(label, "student", 96007, teacher=teacher) for label, teacher in teachers.items()]
+    scores = [line for label in teachers for line in score(label, [[20.0]])]
+    table = build("table5", scores=scores, runs=[*runs, run("teacher", "dsc_mc_fsrcnn", 26451)])
     table = table[table.test_set == "rooms"].set_index("label")
     assert table.parameters["student"] == table.parameters_deployed["framework-as_released"] == 96007
     assert table.parameters["framework-as_released"] == table.parameters["framework-untrained_teacher"] == 122458
@@ -101,99 +72,151 @@ def test_ours_counts_student_and_teacher_and_gives_the_deployed_student_too(tmp_
     assert pd.isna(table.parameters["framework-as_described"])  # its teacher is not among the runs
 
 
-def test_the_second_test_set_stays_in_its_own_rows(tmp_path):
-    study = folder(tmp_path, score("student", [[20.0]]) + score("student", [[30.0]], "motorcycle"))
-    table = build(study, "table5")
-    assert row(table, label="student", test_set="rooms").psnr_rgb == 20
-    assert row(table, label="student", test_set="motorcycle").psnr_rgb == 30
-
-
 @pytest.mark.parametrize("name, label, key", [
     ("table6", "framework-as_described-lr", "lr"), ("table7", "framework-as_described-w0.50", "0.50"),
     ("table8", "framework-as_described-kl", "kl")])
-def test_an_ablation_shows_the_readings_that_ran_and_the_difference_to_their_base(tmp_path, name, label, key):
-    base = np.array([[20.0, 30.0], [21.0, 31.0]])
-    study = folder(tmp_path, score("framework-as_described", base) + score(label, base - 0.5))
-    table = build(study, name)
-    assert set(table.reading) == {"as_described"} and len(table) == len(pd.read_csv(paths.PUBLISHED / f"{name}.csv"))
+def test_an_ablation_shows_the_variants_that_ran_and_the_difference_to_their_base(build, name, label, key):
+    table = build(name, scores=score("framework-as_described", BASE) + score(label, BASE - 0.5))
+    assert set(table.reading) == {"as_described"}
     ours = row(table, key=key)
     assert (ours.label, ours.status) == (label, "measured")
     assert (ours.difference, ours.difference_low, ours.difference_high) == pytest.approx((-0.5, -0.5, -0.5))
     assert table[table.label == "framework-as_described"].difference.isna().all()
 
 
-def test_a_difference_says_over_how_many_seeds_it_is(tmp_path):
-    base = np.array([[20.0, 30.0], [21.0, 31.0], [22.0, 32.0]])
-    rows = score("student", base) + score("framework-as_released", base[:2]) + score("framework-as_described", base[:1])
-    table = build(folder(tmp_path, rows), "table_controls").set_index("label")
-    assert (table.seeds["student"], table.seeds["framework-as_released"]) == (3, 2)
-    assert table.seeds_compared["framework-as_released"] == 2
-    assert pd.isna(table.seeds_compared["framework-as_described"])  # one seed against three: means of unlike seeds
-
-
-def test_table_9_shows_ours_as_the_training_graph_and_as_deployed(tmp_path):
-    compute = [COMPUTE | {"name": "full_framework", "form": "training_graph", "parameters": 122458,
-                          "gflops_profiler": 64.04},
-               COMPUTE | {"name": "student", "form": "deployed", "parameters": 96007, "gflops_profiler": 53.69},
-               COMPUTE | {"name": "ffa_net", "form": "deployed", "parameters": 2870812, "gflops_profiler": 1613.042}]
-    table = build(folder(tmp_path, compute=compute), "table9")
+def test_table_9_shows_ours_as_the_training_graph_and_as_deployed(build):
+    table = build("table9", compute=[compute("full_framework", "training_graph", 122458, gflops_profiler=64.04),
+                                     compute("student", "deployed", 96007, gflops_profiler=53.69)])
     ours = table[table.key == "full_framework"]
     assert list(zip(ours.form, ours.parameters, ours.gflops_profiler)) == [("training_graph", 122458, 64.04),
                                                                            ("deployed", 96007, 53.69)]
-    assert table[table.key == "ffa_net"].parameters.tolist() == [2870812]
     assert row(table, key="aod_net").status == tables.NOT_TIMED
 
 
-def test_table_9_shows_every_machine_and_the_networks_that_the_paper_did_not_time(tmp_path):
-    aod = COMPUTE | {"name": "aod_net", "form": "deployed", "parameters": 1761, "gflops_profiler": 1.0}
-    ld = aod | {"name": "ld_net", "title": "LD-Net"}
+def test_table_9_shows_every_machine_and_the_networks_that_the_paper_did_not_time(build):
     machines = [{"processor": "slow", "threads": 2}, {"processor": "fast", "threads": 1},
                 {"device": "GPU X", "threads": 2}]
-    compute = [one | machine | {"latency_ms": i + 1.0} for one in (aod, ld) for i, machine in enumerate(machines)]
-    table = build(folder(tmp_path, compute=compute), "table9")
+    table = build("table9", compute=[
+        compute(name, "deployed", 1761, title=title, latency_ms=i + 1.0, **machine)
+        for name, title in (("aod_net", "AOD-Net"), ("ld_net", "LD-Net")) for i, machine in enumerate(machines)])
     for key, theirs in (("aod_net", 6.4569), ("ld_net", None)):
         rows = table[table.key == key]
         assert list(zip(rows.machine, rows.latency_ms)) == [("slow, 2 threads", 1), ("fast, 1 thread", 2), ("GPU X", 3)]
-        assert (rows.status == "measured").all()
         assert (rows.inference_ms_published == theirs).all() if theirs else rows.inference_ms_published.isna().all()
     assert table.model[table.key == "ld_net"].unique() == ["LD-Net"]
 
 
-def test_plug_and_play_compares_a_network_with_itself_and_needs_both(tmp_path):
-    study = folder(tmp_path, score("aod_net", [[19.0, 20.0]]) + score("aod_net-affinity", [[19.5, 20.5]])
-                   + score("gcanet-affinity", [[30.0, 30.0]]))
-    table = build(study, "table_plug_and_play")
-    aod = row(table, key="aod_net")
-    assert (aod.difference, aod.verdict) == (pytest.approx(0.5), "one seed")
-    assert row(table, key="gcanet").status == "not run" and np.isnan(row(table, key="gcanet").difference)
+# ------------------------------------------------------------------------------------------------ with and without
 
 
 @pytest.mark.parametrize("gain, verdict", [(0.5, "better"), (-0.5, "worse"), (0.01, "equivalent")])
-def test_the_central_comparison_says_better_worse_or_equivalent(tmp_path, gain, verdict):
-    base = np.array([[20.0, 30.0], [21.0, 31.0]])
-    study = folder(tmp_path, score("student", base) + score("framework-as_released", base + gain))
-    assert row(build(study, "table_controls"), label="framework-as_released").verdict == verdict
+def test_the_central_comparison_says_better_worse_or_equivalent_and_over_how_many_seeds(build, gain, verdict):
+    table = build("table_controls", scores=score("student", BASE) + score("framework-as_released", BASE[:2] + gain)
+                  + score("framework-as_described", BASE[:1])).set_index("label")
+    assert table.verdict["framework-as_released"] == verdict
+    assert (table.seeds["student"], table.seeds_compared["framework-as_released"]) == (3, 2)
+    assert pd.isna(table.seeds_compared["framework-as_described"])  # one seed against three: means of unlike seeds
 
 
-def test_an_infinite_score_stays_infinite(tmp_path):
-    tables.write("table2", Rows(folder(tmp_path, score("bilinear-upsampled", [[np.inf, 60.0]]))))
-    assert "| ∞ |" in (tmp_path / "tables" / "table2.md").read_text(encoding="utf-8")
-    written = pd.read_csv(tmp_path / "tables" / "table2.csv")
-    assert row(written, key="bilinear").psnr_rgb == np.inf
+def test_plug_and_play_compares_a_network_with_itself_and_needs_both(build):
+    table = build("table_plug_and_play", scores=score("aod_net", [[19.0, 20.0]]) + score(
+        "aod_net-affinity", [[19.5, 20.5]]) + score("gcanet-affinity", [[30.0, 30.0]]))
+    aod, gcanet = row(table, key="aod_net"), row(table, key="gcanet")
+    assert (aod.difference, aod.verdict) == (pytest.approx(0.5), "one seed")
+    assert gcanet.status == "not run" and np.isnan(gcanet.difference)
 
 
-def test_all_tables_are_written_as_csv_and_markdown(tmp_path):
-    rows = [one for label in ("student", "framework-as_released", "framework-as_released-l1", "hazy")
-            for one in score(label, [[20.0, 21.0], [20.5, 21.5]])]
-    tables.write_all(Rows(folder(tmp_path, rows, [run("student")])))
-    written = {file.name for file in (tmp_path / "tables").iterdir()}
-    assert written == {f"{name}.{kind}" for name in tables.TABLES for kind in ("csv", "md")}
+# -------------------------------------------------------------------------------------------- how scores come about
 
 
-def test_csv_has_six_decimals_and_markdown_two(tmp_path):
-    tables.write("table5", Rows(folder(tmp_path, score("student", [[20.123456789]]))))
-    text = {kind: (tmp_path / "tables" / f"table5.{kind}").read_text() for kind in ("csv", "md")}
-    assert ",20.123457," in text["csv"] and "| 20.12 |" in text["md"]
+def test_the_table_of_protocols_has_means_limits_and_the_difference_to_ours(build):
+    values = {"psnr_rgb": [[10.0, 30.0], [12.0, 32.0]], "psnr_y": [[12.0, 32.0], [14.0, 34.0]]}
+    rows = [{"run": f"student-s{seed}", "label": "student", "seed": seed, "test_set": test_set, "image": f"{image}_1",
+             "protocol": name, "value": value + 100 * (test_set == "motorcycle")}
+            for name, seeds in values.items() for seed, row in enumerate(seeds) for image, value in enumerate(row)
+            for test_set in ("rooms", "motorcycle")]
+    table = build("table_protocols", protocols=rows, scores=score("student", [[10.0]])).set_index("protocol")
+    ours, luma, pooled = (table.loc[name] for name in ("psnr_rgb", "psnr_y", "psnr_rgb_pooled"))
+    assert (ours["mean"], ours.difference_to_ours, ours.seeds, ours.images) == (21, 0, 2, 2)
+    assert ours.mean_high - 21 == pytest.approx(12.706, abs=1e-3)
+    assert (luma["mean"], luma.difference_to_ours) == (23, 2)
+    assert pooled["mean"] == pytest.approx(1 - 10 * np.log10((0.1 + 0.001) / 2))
+    assert table.status.value_counts().to_dict() == {"not run": len(PROTOCOLS) - 3, "measured": 3}
+
+
+def test_levels_are_read_from_names_with_their_gain_over_the_hazy_input(build):
+    names = ["0_1", "1_1", "0_10", "1_10"]
+    others = [line for label in ("student-equal_budget", "framework-equal_budget", "aod_net")
+              for line in score(label, [[1.0] * 4], names=names)]
+    table = build("table_levels", scores=others + score("student", [[20, 22, 14, 16], [22, 24, 16, 18]], names=names)
+                  + score("hazy", [[10, 12, 6, 8]], names=names) + score("student", [[99.0]], "motorcycle")
+                  + score("mc_fsrcnn-native", [[40.0]], task="super_resolution", names=["0"]))
+    assert list(zip(table.label, table.level)) == [("student", 1), ("student", 10), ("hazy", 1), ("hazy", 10)]
+    assert table.psnr_rgb.tolist() == [22, 16, 11, 7] and table.gain_over_hazy.tolist() == [11, 9, 0, 0]
+    assert table.images.tolist() == [2, 2, 2, 2] and table.seeds.tolist() == [2, 2, 1, 1]
+    assert table.psnr_high[0] - 22 == pytest.approx(12.706, abs=1e-3) and np.isnan(table.psnr_high[2])
+    assert table.beta.tolist() == pytest.approx([sots_beta(1), sots_beta(10)] * 2)
+
+
+def test_levels_show_the_runs_of_most_images_and_their_gain_over_the_same_ones(build):
+    few, names = ["0_1", "1_2"], ["0_1", "1_1", "0_2", "1_2"]
+    table = build("table_levels", scores=score("student", [[20.0, 30.0]], names=few) + score(
+        "hazy", [[10.0, 15.0]], names=few) + score("longest-student", [[20.0, 21.0, 22.0, 23.0]], names=names) + score(
+        "hazy-all_pairs", [[10.0, 9.0, 16.0, 15.0]], names=names))
+    assert table.label.tolist() == ["longest-student"] * 2 + ["hazy-all_pairs"] * 2
+    assert table.psnr_rgb.tolist() == [20.5, 22.5, 9.5, 15.5] and table.gain_over_hazy.tolist() == [11, 7, 0, 0]
+
+
+def test_selection_compares_the_checkpoint_of_validation_with_the_best_on_the_test_set(build):
+    columns = "validation_psnr_rgb", "test_psnr_rgb"
+    rows = [line for label, seed, *values in (
+        ("student", 0, [20, 22, 21], [18, 19, 19.5]), ("student", 1, [20, 21, 22], [18, 19, 20]),
+        ("framework-as_released", 0, [20, 19], [17, 18]), ("aod_net", 0, [20], [np.nan]))
+            for line in curve(label, seed, **dict(zip(columns, values)))]
+    table = build("table_selection", curves=rows).set_index("label")
+    student, framework = table.loc["student"], table.loc["framework-as_released"]
+    assert (student.psnr_selected_on_validation, student.psnr_selected_on_test) == (19.5, 19.75)
+    assert student.difference == 0.25 and student.difference_high - 0.25 == pytest.approx(3.1766, abs=1e-3)
+    assert (len(table), student.seeds, student.validations, framework.difference) == (2, 2, 3, 1)
+    assert np.isnan(framework.difference_low)
+
+
+def test_real_haze_has_medians_over_photographs_of_means_over_seeds(build):
+    values = {0: [(0.5, 0.4), (0.6, 0.7), (0.9, 0.1)], 1: [(0.5, 0.2), (0.6, 0.7), (0.9, 0.3)]}
+    table = build("table_real_hazy", real_hazy=[
+        {"run": f"student-s{seed}", "label": "student", "seed": seed, "image": f"{image}.png",
+         "statistic": "dark_channel", "before": before, "after": after}
+        for seed, rows in values.items() for image, (before, after) in enumerate(rows)]).set_index("statistic")
+    dark = table.loc["dark_channel"]
+    assert (dark.before, dark.after, dark.change) == pytest.approx((0.6, 0.3, -0.2))
+    assert (dark.agree, dark.seeds, dark.images) == (2, 2, 3)
+    assert (table.status.drop("dark_channel") == "not run").all()
+
+
+def test_the_search_names_what_each_run_changes_and_rests_on_validation_alone(build):
+    def made(label, seed=0, **changes):
+        same = {"training_images": 1000, "minutes": 2.0, "best_validation_psnr_rgb": 19.0, "lr": 4e-3}
+        return run(label, "student", 96007, seed, **same | changes)
+
+    table = build("table_search", runs=[
+        made("student"), made("student", 1, best_validation_psnr_rgb=20.0), made("framework-as_released"),
+        made("search-slow", lr=1e-3), made("onward-student", lr=2e-3)])
+    assert table.label.tolist() == ["student", "search-slow", "onward-student"]
+    assert table.changed.tolist() == ["", "lr 0.001", "lr 0.002"]
+    assert (table.best_validation_psnr_rgb[0], table.runs[0]) == (19.5, 2)
+
+
+# ------------------------------------------------------------------------------------------------ how it is written
+
+
+def test_all_tables_are_written_as_csv_and_markdown_infinite_scores_too(tmp_path):
+    rows = Rows(folder(tmp_path, scores=score("student", [[20.123456789]]) + score("hazy", [[10.0]]) + score(
+        "bilinear-upsampled", [[np.inf, 60.0]])))
+    tables.write_all(rows)
+    written = {file.name: file.read_text(encoding="utf-8") for file in (tmp_path / "tables").iterdir()}
+    assert set(written) == {f"{name}.{kind}" for name in tables.TABLES for kind in ("csv", "md")}
+    assert ",20.123457," in written["table5.csv"] and "| 20.12 |" in written["table5.md"]
+    assert "| ∞ |" in written["table2.md"] and ",inf," in written["table2.csv"]
 
 
 @pytest.mark.parametrize("column, value, shown", [
@@ -209,39 +232,22 @@ def test_columns_of_whole_numbers_are_told_from_those_that_begin_alike():
     assert (decimals("validation_low"), decimals("difference_to_ours"), decimals("difference_low")) == (3, 4, 3)
 
 
-def test_an_unknown_table_or_study_is_an_error(tmp_path):
+# --------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_an_unknown_table_or_study_is_an_error(tmp_path, build):
     with pytest.raises(ValueError, match="No table 'table10'"):
-        build(tmp_path, "table10")
+        build("table10")
     with pytest.raises(FileNotFoundError, match="no study"):
-        build(tmp_path / "absent", "table1")
+        Rows(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("rows, message", [
     (score("student", [[20.0]]) * 2, "twice"),
     (score("student", [[np.nan]]), "a score is missing"),
-    (score("student", [[20.0], [20.0]])[:1] + score("student", [[20.0], [20.0, 21.0]])[1:], "finish scoring"),
+    (score("student", [[20.0, 21.0], [20.0, 21.0]])[:3], "finish scoring"),
     (score("student", [[20.0]]) + score("hazy", [[10.0]], "sots_indoor"), "mixes"),
-])
-def test_rows_that_cannot_be_averaged_are_an_error(tmp_path, rows, message):
+    (pd.DataFrame(score("student", [[20.0]])).drop(columns="ssim_gauss11_rgb"), "lacks the column ssim_gauss11_rgb")])
+def test_rows_that_cannot_be_averaged_are_an_error(build, rows, message):
     with pytest.raises(ValueError, match=message):
-        build(folder(tmp_path, rows), "table5")
-
-
-def test_a_lacking_column_is_named(tmp_path):
-    lacking = pd.DataFrame(score("student", [[20.0]])).drop(columns="ssim_gauss11_rgb")
-    lacking.to_csv(tmp_path / "scores.csv", index=False)
-    with pytest.raises(ValueError, match="lacks the column ssim_gauss11_rgb"):
-        build(tmp_path, "table5")
-
-
-def test_the_search_names_what_each_run_changes_and_rests_on_validation_alone(tmp_path):
-    same = {"training_images": 1000, "minutes": 2.0, "best_validation_psnr_rgb": 19.0, "lr": 4e-3, "loss": "mse"}
-    rows = [run("student", **same), run("student", seed=1, **same | {"best_validation_psnr_rgb": 20.0}),
-            run("search-slow", **same | {"lr": 1e-3, "best_validation_psnr_rgb": 18.0}),
-            run("onward-student", **same | {"lr": 2e-3}), run("framework-as_released", **same)]
-    table = tables.write("table_search", Rows(folder(tmp_path, runs=rows)))
-    assert table.label.tolist() == ["student", "search-slow", "onward-student"]
-    assert row(table, label="search-slow").changed == "lr 0.001" and row(table, label="student").changed == ""
-    assert row(table, label="student").best_validation_psnr_rgb == 19.5 and row(table, label="student").runs == 2
-    text = (tmp_path / "tables/table_search.md").read_text()
-    assert "| search-slow | lr 0.001 | 1000 | 18.00 | 2.0 | 1 | measured |" in text
+        build("table5", scores=rows)
