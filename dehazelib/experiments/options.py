@@ -1,5 +1,6 @@
 """Named, typed options with one-line errors: the base of settings and of specifications. Light: no torch."""
 
+import contextlib
 import difflib
 import math
 import re
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 FEW = 6  # words to choose from that are better all named
 WANTED = {  # kind of a pydantic error -> what it asks for
     "int_type": "a whole number", "float_type": "a number", "bool_type": "true or false", "string_type": "text",
     "list_type": "a list", "dict_type": "a mapping of names to values", "finite_number": "a finite number",
 }
+LAX = {"int_type": TypeAdapter(int), "float_type": TypeAdapter(float), "bool_type": TypeAdapter(bool)}  # "1" is 1
 
 
 class OptionError(ValueError):
@@ -111,30 +113,15 @@ def _path(where: tuple) -> str:
 
 def _instead(given: Any, kind: str) -> str:
     """Returns the end of an error's line: how to write a value that means what is asked for, or the value itself."""
-    meant = _meant(given, kind)
-    if meant is None:
+    meant = ""
+    if kind == "list_type" and isinstance(given, str):
+        meant = f"[{given}]"
+    if kind == "string_type" and isinstance(given, (int, float)):
+        meant = f"'{given}', with quotes"
+    if kind in LAX:
+        with contextlib.suppress(ValidationError):
+            meant = one_line(LAX[kind].validate_python(given))
+    if not meant:
         return f"not {given!r}."
     what = "and this is text" if isinstance(given, str) else f"not {given!r}"
     return f"{what}: write {meant}."
-
-
-def _meant(given: Any, kind: str) -> str | None:
-    if kind == "list_type" and isinstance(given, str):
-        return f"[{given}]"
-    if kind == "bool_type":
-        return {"0": "false", "1": "true"}.get(str(given).lower(), _word(given))
-    if kind == "string_type" and isinstance(given, (int, float)):
-        return f"'{given}', with quotes"
-    try:
-        number = float(given)
-    except (TypeError, ValueError):
-        return None
-    if kind == "float_type":
-        return one_line(number)
-    if kind == "int_type" and number.is_integer():
-        return str(int(number))
-    return None
-
-
-def _word(given: Any) -> str | None:
-    return str(given).lower() if str(given).lower() in ("true", "false") else None

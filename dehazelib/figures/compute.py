@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator
 
 from dehazelib.figures.scores import INTERVAL, name_networks, network_kinds, network_points
 from dehazelib.figures.style import GREY, INK, drawable, legend, name_points, subplots
+from dehazelib.profiling import timing
 
 FRAMEWORK = ("framework-equal_budget", "framework-as_released")  # whichever has the baselines' budget is "ours"
 PASSES = {"layer": "one forward pass of the student", "training": "one training step of the framework"}
@@ -146,16 +147,9 @@ def _equal_budget(table5: pd.DataFrame) -> pd.DataFrame:
     return equal.assign(key=equal.key.mask(equal.label == ours, "full_framework")).drop_duplicates("key")
 
 
-def _roof(probes: pd.DataFrame) -> tuple[float, pd.Series, pd.Series]:
-    """Returns a machine's memory bandwidth in GB/s, and the GFLOP/s and FLOP per byte of its arithmetic probes."""
-    fastest = probes.groupby("name")[["gflop", "mb", "ms"]].min()
-    memory, arithmetic = fastest.loc["memory"], fastest.drop("memory")
-    return memory.mb / memory.ms, arithmetic.gflop / arithmetic.ms * 1e3, arithmetic.gflop / arithmetic.mb * 1e3
-
-
 def _roofline_panel(ax: Axes, rows: pd.DataFrame, machine: str, kind: str) -> tuple:
     """Draws roof, probes and operations; returns the names, x and y of the operations, and lines to keep clear."""
-    bandwidth, peaks, probed = _roof(rows[rows.kind == "probe"])
+    bandwidth, peaks, probed = timing.roof(rows[rows.kind == "probe"])
     table = rows[rows.kind == kind].groupby("name")[["gflop", "mb", "ms"]].median()
     table["share"] = table.ms / table.ms.sum()
     table = table[table.share >= LEAST_SHARE].sort_values("share", ascending=False)

@@ -70,6 +70,14 @@ def summary(rows: pd.DataFrame, reference: str, by: list[str] | None = None) -> 
     return pd.DataFrame(parts).reset_index()
 
 
+def roof(probes: pd.DataFrame) -> tuple[float, pd.Series, pd.Series]:
+    """Returns a machine's memory bandwidth in GB/s, and of the probes of its arithmetic GFLOP/s and FLOP per byte, by
+    name. probes: rows of kind probe of roofline.csv; the fastest repeat counts."""
+    fastest = probes.groupby("name")[["gflop", "mb", "ms"]].min()
+    memory, others = fastest.loc["memory"], fastest.drop("memory")
+    return memory.mb / memory.ms, others.gflop / others.ms * 1e3, others.gflop / others.mb * 1e3
+
+
 def runnable(methods: dict[str, Callable[[], object]], calls: int = 1) -> dict[str, Callable[[], object]]:
     """Returns the methods that run on this machine, after calling each so many times; one that raises RuntimeError, for
     lack of memory, of a kernel or of a compiler, is left out, and a line on standard error says why."""

@@ -66,21 +66,13 @@ def bounds(folder: Path) -> dict[Machine, dict[str, float]]:
     for machine, rows in by_machine(folder / "training_operations.csv"):
         if machine not in probes:
             continue
-        bandwidth, peaks, _ = roof(probes[machine][probes[machine].kind == "probe"])
+        bandwidth, peaks, _ = timing.roof(probes[machine][probes[machine].kind == "probe"])
         operations = rows.groupby("name")[["gflop", "mb", "ms"]].median()
         dense = operations.gflop / operations.mb * 1e3 > peaks.max() / bandwidth
         arithmetic, memory = operations[dense].sum(), operations[~dense].sum()
         found[machine] = {"share": arithmetic.ms / operations.ms.sum(), "peak": peaks.max(), "bandwidth": bandwidth,
                           "attained": arithmetic.gflop / arithmetic.ms * 1e3, "moved": memory.mb / memory.ms}
     return found
-
-
-def roof(probes: pd.DataFrame) -> tuple[float, pd.Series, pd.Series]:
-    """Returns a machine's memory bandwidth in GB/s, and of the probes of its arithmetic GFLOP/s and FLOP per byte, by
-    name. probes: rows of kind probe of roofline.csv; the fastest repeat counts."""
-    fastest = probes.groupby("name")[["gflop", "mb", "ms"]].min()
-    memory, others = fastest.loc["memory"], fastest.drop("memory")
-    return memory.mb / memory.ms, others.gflop / others.ms * 1e3, others.gflop / others.mb * 1e3
 
 
 def by_machine(file: Path) -> Iterator[tuple[Machine, pd.DataFrame]]:
