@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 from torch import Tensor, nn
 
 from dehazelib.data.images import DataError
@@ -22,6 +22,7 @@ HARMLESS = [(NUMPY_SCALAR, f"numpy.{module}.multiarray.scalar") for module in ("
 HARMLESS += [np.dtype, type(np.dtype("f4")), type(np.dtype("f8"))]
 NAMES = Path(__file__).with_name("official_names.yaml")
 MSCNN_FILES = {"coarse": "MSCNNDehazing_CL.mat", "fine": "MSCNNDehazing_FL.mat"}
+LARGEST = 20_000_000  # numbers, or bytes, of a .mat file
 KINDS = {"torch": "a PyTorch file", "caffemodel": "a .caffemodel file", "mat": "a .mat file",
          "folder": f"a folder with {' and '.join(MSCNN_FILES.values())}"}
 
@@ -135,10 +136,18 @@ def read_caffe_of_matlab(path: Path) -> dict[str, Tensor]:
     return {name: x.mT.contiguous() if x.dim() == 4 else x for name, x in read_caffe(path).items()}
 
 
+def read_mat(path: Path) -> dict:
+    """Returns the variables of a .mat file. Raises DataError where they are larger than any published weights."""
+    numbers = sum(math.prod(shape) for _, shape, _ in whosmat(path))
+    if numbers > LARGEST or path.stat().st_size > LARGEST:
+        raise DataError(f"{path}: refused, it holds {numbers:,} numbers; fetch the published file again.")
+    return loadmat(path)
+
+
 def read_dehazenet_mat(path: Path) -> dict[str, Tensor]:
     """Returns LAYER.weight and LAYER.bias of weights_LAYER, (inputs, k k, outputs), and biases_LAYER."""
     result = {}
-    for name, array in loadmat(path).items():
+    for name, array in read_mat(path).items():
         role, _, layer = name.partition("_")
         if role == "weights":
             inputs, area, *_ = array.shape
@@ -157,7 +166,7 @@ def read_mscnn_mat(folder: Path) -> dict[str, Tensor]:
     for part, file in MSCNN_FILES.items():
         if not (folder / file).exists():
             raise FileNotFoundError(f"{folder / file}: no such file. Give {KINDS['folder']}.")
-        for i, cell in enumerate(loadmat(folder / file)["net"]["layers"][0, 0].ravel()):
+        for i, cell in enumerate(read_mat(folder / file)["net"]["layers"][0, 0].ravel()):
             layer = cell[0, 0]
             if "filters" in layer.dtype.names:
                 filters = layer["filters"]  # (k, k, inputs, outputs); MATLAB drops a last side of 1
