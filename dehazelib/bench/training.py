@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from dehazelib import networks
 from dehazelib.bench import affinity, roofline
 from dehazelib.bench.rows import keep, local
+from dehazelib.data.images import FORMATS
 from dehazelib.data.pairs import Frames, Pair, Pairs, turned
 from dehazelib.data.sources import Data
 from dehazelib.distillation.affinity import affinity_distance_reference, pooled
@@ -230,7 +231,7 @@ def _small(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _read(file: Path) -> Tensor:
-    with Image.open(file) as image:
+    with Image.open(file, formats=FORMATS) as image:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 
 

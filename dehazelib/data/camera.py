@@ -153,4 +153,4 @@ def _developed(image: np.ndarray, parameters: Photograph) -> np.ndarray:
         return pixels
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=parameters.quality)
-    return np.array(Image.open(file))
+    return np.array(Image.open(file, formats=["JPEG"]))

@@ -18,7 +18,7 @@ from torch import Tensor
 from dehazelib.data.images import DataError, deep, upright
 from dehazelib.deploy import sixteen_bits
 from dehazelib.deploy.inference import chosen_device, load, run  # noqa: F401, as names for users
-from dehazelib.deploy.targets import FORMATS, HEIC_HINT, RAW_HINT, unreadable
+from dehazelib.deploy.targets import FORMATS, HEIC_HINT, OPENED, RAW_HINT, unreadable
 
 DESCRIBING = {  # tags that hold for the result as well: not those of the layout of a file, nor of its orientation
     Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist, Base.Copyright,
@@ -158,7 +158,7 @@ def read_photo(photo: Path | str) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(photo) as image:
+            with Image.open(photo, formats=OPENED) as image:
                 if not deep(image):
                     return from_image(image)
                 _refuse_previews(image)

@@ -11,6 +11,7 @@ from PIL.PngImagePlugin import putchunk
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dehazelib.data.images import upright
+from dehazelib.deploy.targets import OPENED
 
 OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 OPAQUE = 65535
@@ -23,7 +24,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     Pillow's decoders hand out one byte of two; which one depends on the byte order they are told, so that a picture
     decoded in both orders is complete. Raises ValueError for another kind of picture.
     """
-    with Image.open(path) as image:
+    with Image.open(path, formats=OPENED) as image:
         kind = _raw_mode(image.tile[0].args) if image.tile else ""
         tags = image.tag_v2 if image.format == "TIFF" else {}
         bits = tags.get(Base.BitsPerSample, (16,))
@@ -48,7 +49,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _decoded(path: Path, kind: str) -> np.ndarray:
     """Returns the picture as Pillow decodes it if its data were of another kind, its raw mode."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=OPENED) as image:
         image.tile = [tile._replace(args=kind if isinstance(tile.args, str) else (kind, *tile.args[1:]))
                       for tile in image.tile]
         return np.array(upright(image))

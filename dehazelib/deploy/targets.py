@@ -7,6 +7,8 @@ from pathlib import Path
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
            ".bmp": "BMP"}  # that results are written in
+OPENED = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "AVIF", "GIF", "PPM", "TGA", "JPEG2000")  # whatever it is
+# called; others, such as PostScript, would start other programs
 SUFFIXES = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}  # of --format
 PICTURES = (*FORMATS, ".jfif", ".avif")  # that are looked for in folders
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")

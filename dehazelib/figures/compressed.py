@@ -13,7 +13,7 @@ WIDTH = 1200  # pixels, the most
 
 def compressed(png: bytes, width: int = WIDTH) -> tuple[str, bytes]:
     """Returns the media type and the bytes of a PNG, compressed and not wider than so many pixels."""
-    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     photograph, chart = io.BytesIO(), io.BytesIO()

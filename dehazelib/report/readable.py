@@ -1,6 +1,7 @@
 """A few columns of a table, for people: headings with units, a value beside its interval."""
 
 from collections.abc import Mapping
+from html import escape
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -21,7 +22,8 @@ def readable(table: pd.DataFrame, columns: Mapping[str, str | list[str]], captio
     """
     shown = texts(table, columns)
     numbers = [heading for heading, column in columns.items() if not isinstance(column, str) or _counts(table[column])]
-    styled = shown.style.hide(axis="index").set_caption(caption).set_table_styles([BELOW])
+    styled = shown.style.format(escape="html").hide(axis="index").set_caption(escape(caption))
+    styled = styled.set_table_styles([BELOW])
     return styled.set_properties(subset=numbers, **{"text-align": "right", "white-space": "nowrap"})
 
 

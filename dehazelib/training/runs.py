@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -58,6 +58,7 @@ class Run:
         """
         self.check_manifest(data)
         if self.done:
+            (self.folder / CHECKPOINT).unlink(missing_ok=True)  # of a process killed just before it had removed it
             return self
         with self.begun(data) as lock:
             if self.done:  # another process has made it meanwhile
@@ -325,8 +326,10 @@ def train_or_load(settings: Settings, specs: list[Spec], opened: Callable[[], Da
     study compares its runs.
     """
     data, finished = None, {}
-    missing = [spec for spec in plan.every(settings) if not run(settings.runs_folder, spec).done]
-    for spec in with_predecessors(specs, missing):
+    planned = {spec: run(settings.runs_folder, spec) for spec in plan.every(settings)}
+    missing = [spec for spec, one in planned.items() if not one.scored(settings)]
+    trained = {spec for spec, one in planned.items() if one.done}
+    for spec in with_predecessors(specs, missing, trained):
         one = run(settings.runs_folder, spec)
         if not one.scored(settings):
             if data is None:
@@ -347,15 +350,17 @@ def open_study_data(settings: Settings) -> Data:
     return data
 
 
-def with_predecessors(specs: list[Spec], missing: list[Spec]) -> list[Spec]:
+def with_predecessors(specs: list[Spec], missing: list[Spec], trained: Collection[Spec] = ()) -> list[Spec]:
     """Returns the specifications and those of `missing` that they need, in an order in which they can be trained.
 
-    A run needs its teacher and the run whose weights it starts from, and these need theirs.
+    A run needs its teacher and the run whose weights it starts from, and these need theirs. trained: those that need
+    none any more.
     """
     known, ordered = {spec.id: spec for spec in missing}, {}
 
     def add(spec: Spec) -> None:
-        for name in (spec.teacher, spec.start.partition("@")[0]):
+        names = () if spec in trained else (spec.teacher, spec.start.partition("@")[0])
+        for name in names:
             if name in known:
                 add(known[name])
         ordered[spec] = None
