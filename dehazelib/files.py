@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import sys
@@ -123,6 +124,12 @@ def sweep(folder: Path, names: str = "*") -> None:
     """
     for left in folder.glob(f"{names}.{'[0-9a-f]' * 8}.writing"):
         left.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 sum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

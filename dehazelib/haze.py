@@ -14,26 +14,19 @@ Array = np.ndarray | torch.Tensor
 ITS_AIRLIGHT = (0.7, 1.0)  # range of the airlight A of RESIDE's indoor training set
 ITS_BETA = (0.6, 1.8)      # range of its scattering coefficient beta, for depth over its own maximum
 SOTS_AIRLIGHT = 1.0        # of every SOTS-indoor test image
-DRAWS_KEY = 1399           # first word of the seed of `its_draws`; fixes every "re-synthesised ITS"
+DRAWS_KEY = 1399           # first word of the seed of `its_draw`
 
 
 def transmission(relative_depth: Array, beta: Array | float) -> Array:
     """Returns the transmission exp(-beta * d), in (0, 1], of the depth's shape.
 
-    relative_depth: any shape, depth over the image's own maximum, in [0, 1]; RESIDE does not use metres.
-    beta: scattering coefficient >= 0, a number or anything that broadcasts.
-    Raises ValueError for a depth outside [0, 1] or a negative beta.
-    Source: equation (1); the division by the maximum is measured on genuine ITS files (tests/test_nyu.py).
-
-    >>> round(float(transmission(np.ones(1), 0.6)[0]), 4)
-    0.5488
+    relative_depth: over the image's own maximum, in [0, 1], else ValueError. beta: scattering coefficient >= 0.
+    Source: equation (1); the division by the maximum is measured on genuine ITS files.
     """
     low, high = float(relative_depth.min()), float(relative_depth.max())
     if not (0 <= low and high <= 1):
         raise ValueError(f"relative depth must lie in [0, 1], got {low:.3g} to {high:.3g}; "
                          "divide the depth by the image's own maximum")
-    if not _all(beta >= 0):
-        raise ValueError(f"beta must be >= 0, got {beta}")
     exponent = -beta * relative_depth
     return exponent.exp() if torch.is_tensor(exponent) else np.exp(exponent)
 
@@ -41,12 +34,8 @@ def transmission(relative_depth: Array, beta: Array | float) -> Array:
 def add_haze(clear: Array, transmission: Array, airlight: Array | float) -> Array:
     """Returns the hazy image clear * t + airlight * (1 - t), of the broadcast shape.
 
-    clear: floating point image in [0, 1]. transmission: in [0, 1]. airlight: number or per image, in [0, 1].
-    Raises ValueError for an integer image.
+    clear: floating point image in [0, 1], else ValueError. transmission: in [0, 1]. airlight: number or per image.
     Source: equation (1).
-
-    >>> float(add_haze(np.array([0.2]), np.array([0.5]), 1.0)[0])
-    0.6
     """
     _require_float("clear", clear)
     return clear * transmission + airlight * (1 - transmission)
@@ -65,10 +54,8 @@ def hazy_8_bit(clear: torch.Tensor, relative_depth: torch.Tensor, airlight: torc
 def remove_haze(hazy: Array, transmission: Array, airlight: Array | float, floor: float = 0.1) -> Array:
     """Returns the clear image (hazy - airlight) / max(t, floor) + airlight, not clamped.
 
-    hazy: floating point image in [0, 1]. transmission: in [0, 1]. airlight: a number or per image.
-    floor: smallest transmission divided by, in (0, 1], so that noise in dense haze is not blown up;
-    the haze is removed exactly wherever t is at least this.
-    Raises ValueError for an integer image or a floor outside (0, 1].
+    hazy: floating point image in [0, 1], else ValueError. transmission: in [0, 1]. airlight: a number or per image.
+    floor: smallest transmission divided by, in (0, 1], else ValueError; noise in dense haze would be blown up.
     Source: equation (1) solved for J; the floor is He, Sun & Tang's t0 = 0.1 (Dark Channel Prior, CVPR 2009).
     """
     _require_float("hazy", hazy)
@@ -80,11 +67,7 @@ def remove_haze(hazy: Array, transmission: Array, airlight: Array | float, floor
 def sots_beta(level: int) -> float:
     """Returns the scattering coefficient 0.5 + 0.1 * level of the SOTS-indoor file `<scene>_<level>`.
 
-    level: integer 1..10, else ValueError.
-    Source: measured on the official files (tests/test_reside.py); RESIDE does not print it.
-
-    >>> sots_beta(5)
-    1.0
+    level: integer 1..10, else ValueError. Source: measured on the official files; RESIDE does not print it.
     """
     if level not in range(1, 11):
         raise ValueError(f"SOTS-indoor haze levels are the integers 1 to 10, got {level!r}")
@@ -92,28 +75,19 @@ def sots_beta(level: int) -> float:
 
 
 def draw_haze(rng: np.random.Generator) -> tuple[float, float]:
-    """Returns one random (airlight, beta), each uniform in RESIDE's range.
+    """Returns one random (airlight, beta), each uniform in RESIDE's range; the airlight is drawn first.
 
-    rng: np.random.Generator; two numbers are drawn from it, the airlight first.
     Source: RESIDE, section on ITS: A in [0.7, 1.0], beta in [0.6, 1.8].
     """
     return float(rng.uniform(*ITS_AIRLIGHT)), float(rng.uniform(*ITS_BETA))
 
 
-def its_draws(scene_id: int, n: int = 10) -> list[tuple[float, float]]:
-    """Returns n fixed (airlight, beta) draws for one scene: a list of pairs of floats.
+def its_draw(scene_id: int) -> tuple[float, float]:
+    """Returns (airlight, beta) of one scene, which depend on its id alone.
 
-    They depend on the scene id alone, not on the order of scenes or any other random number, and the first k
-    draws are the same for every n >= k. They are ours: RESIDE prints A in its file names but never published
-    its betas, so a set made from these draws is "ITS re-synthesised", not the official 13,990 files.
-    scene_id: integer >= 0. n: number of draws, 10 hazy images per scene as in ITS.
+    RESIDE prints A in its file names but never published its betas: haze made so is "ITS re-synthesised".
     """
-    rng = np.random.default_rng(np.random.SeedSequence([DRAWS_KEY, scene_id]))
-    return [draw_haze(rng) for _ in range(n)]
-
-
-def _all(condition: Array | bool) -> bool:
-    return bool(condition.all()) if hasattr(condition, "all") else bool(condition)
+    return draw_haze(np.random.default_rng(np.random.SeedSequence([DRAWS_KEY, scene_id])))
 
 
 def _require_float(name: str, image: Array) -> None:

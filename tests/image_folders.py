@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dehazelib.data.reside import find
+
 DATA = Path(os.environ.get("DEHAZE_DATA", "absent"))  # real images, where there are some
 FRAME, CROPPED = (640, 480), (620, 460)  # width, height
 
@@ -48,3 +50,8 @@ def add_nyu(root, ids):
         save(root / f"nyu/rgb/{id}.png", FRAME)
         save(root / f"nyu/depth/{id}.png", FRAME, mode="L")
     return root
+
+
+def open_pairs(root, layout):
+    """Returns the sound folder of this layout below root."""
+    return find(root, layout).sound()

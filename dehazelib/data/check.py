@@ -26,9 +26,8 @@ HOW_TO = {
 class Report:
     """The findings of `check`; `str(report)` is readable text.
 
-    found: one line per part that is there. problems: one line per fault. advice: what to download, and where
-    it goes. release: which RESIDE release the files look like. kinds: the parts among "its", "nyu", "sots" and
-    "sots-outdoor" that a study can use. uses: what can be done with them, of "scoring" and "training".
+    found, problems, advice: one line for each part, fault and download. release: which RESIDE the files look like.
+    kinds: the parts among "its", "nyu", "sots" and "sots-outdoor" that a study can use.
     """
     root: str
     found: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ O-HAZE and I-HAZE call them 01_outdoor_hazy and 01_outdoor_GT, Dense-Haze and NH
 folder), RESIDE 1400_3 and 1400, others alike.
 """
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable
@@ -42,9 +43,8 @@ def open_folders(hazy: Path | str, clear: Path | str, pattern: str | None = None
     if problems:
         more = f" (and {len(problems) - 1} more pairs)" if len(problems) > 1 else ""
         raise DataError(problems[0] + more)
-    reader = _Reader(pairs)
     items = [Pair(path.stem, i, file=str(path)) for i, (path, _) in enumerate(pairs)]
-    return Pairs(hazy.resolve().name, items, reader.clear, hazy=read_rgb)
+    return Pairs(hazy.resolve().name, items, functools.partial(_clear, pairs), hazy=read_rgb)
 
 
 def match(hazy: list[Path], clear: list[Path], pattern: str | None = None) -> list[tuple[Path, Path]]:
@@ -76,15 +76,9 @@ def tokens(stem: str) -> list[str]:
     return [str(int(token)) if token.isdecimal() else token for token in re.findall(r"[^\W\d_]+|\d+", stem.lower())]
 
 
-class _Reader:
-    """Reads the clear image of the n-th pair; can be pickled."""
-
-    def __init__(self, pairs: list[tuple[Path, Path]]):
-        self.pairs = pairs
-
-    def clear(self, index: int) -> np.ndarray:
-        hazy, clear = self.pairs[index]
-        return centre_crop(read_rgb(clear), rgb_size(hazy), clear)
+def _clear(pairs: list[tuple[Path, Path]], index: int) -> np.ndarray:
+    hazy, clear = pairs[index]
+    return centre_crop(read_rgb(clear), rgb_size(hazy), clear)
 
 
 def _border(hazy: Path, clear: Path) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dehazelib import paths
 from dehazelib.data.images import require_file
-from dehazelib.files import held, sweep, write_csv, write_text
+from dehazelib.files import held, sha256, sweep, write_csv, write_text
 
 COLUMNS = ["name", "bytes", "sha256"]
 
@@ -34,7 +34,7 @@ def manifest(files: Iterable[Path], root: Path | str, cache: Path | str | None =
         stat = path.stat()
         key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}"  # the last one cannot be set back
         if key not in known:
-            known[key] = fresh[key] = _sha256(path)
+            known[key] = fresh[key] = sha256(path)
         rows.append((path.relative_to(root).as_posix(), stat.st_size, known[key]))
     if fresh:
         _save(cache_file, fresh)
@@ -76,11 +76,6 @@ def changed(before: str, now: str) -> list[str]:
 
 def _kept(identity: str) -> Path:
     return paths.cache() / "manifests" / f"{identity}.csv"
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(cache_file: Path) -> dict[str, str]:

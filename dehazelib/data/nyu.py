@@ -32,8 +32,7 @@ class Nyu:
 
     root: the official `nyu_depth_v2_labeled.mat` by this or another name, or a folder holding it (also in `nyu/`), or a
     folder with `nyu/rgb/<id>` and `nyu/depth/<id>` (also without `nyu/`); the .mat file wins where both are there.
-    Attributes: `ids`, the sorted list of ids (at most 1..1399); `source`, the path that was opened;
-    `files`, all files a manifest should list.
+    `ids`: at most 1..1399. `source`: what was opened. `files`: what a manifest should list.
     Raises FileNotFoundError if there is neither; DataError for frames without their depth or the reverse, for
     names that are not numbers, and for any id >= 1400, which belongs to the SOTS test set.
     """
@@ -59,9 +58,7 @@ class Nyu:
     def depth(self, id: int) -> np.ndarray:
         """Returns the depth over its own maximum, float32 (460, 620) in (0, 1]. id: one of `ids`.
 
-        The maximum is taken over the cropped view; over the whole frame it is the same on all 1,399 frames
-        (8-bit depths), so genuine files cannot tell which of the two RESIDE took.
-        Raises DataError for any other id.
+        The maximum over the whole frame is the same on all 1,399. Raises DataError for any other id.
         """
         metres = reside_view(self._frame(id, "depths"))  # (460, 620)
         return (metres / metres.max()).astype(np.float32)
@@ -153,11 +150,8 @@ def check_mat(path: Path) -> None:
 
 
 def reside_view(frame: np.ndarray) -> np.ndarray:
-    """Returns RESIDE's view of an NYU frame: flipped left-right, then 10 pixels off every side.
-
-    frame: (480, 640) or (480, 640, 3). Result: contiguous (460, 620) or (460, 620, 3).
-    Source: measured on genuine files; equals the box (10, 10, 630, 470) of the flipped frame.
-    """
+    """Returns RESIDE's view of an NYU frame, (480, 640) or (480, 640, 3): flipped left-right, then 10 pixels off every
+    side; contiguous. Source: measured on genuine files."""
     return np.ascontiguousarray(frame[:, ::-1][10:-10, 10:-10])
 
 
@@ -177,43 +171,21 @@ def split(ids: list[int], where: Path) -> tuple[list[int], list[int]]:
 
 
 def read_split(name: str) -> list[int]:
-    """Returns the sorted ids of a split, a list of int; the files' first lines say how they were chosen.
+    """Returns the sorted ids of a split; the files' first lines say how they were chosen.
 
     name: "nyu_train" (1,289 ids), "nyu_validation" (50) or "nyu_excluded" (60, neighbours of validation), which
     hold for ITS and NYU alike; "sots_rooms", the first test id of each room (see `sots_rooms`).
-    Raises ValueError for another name.
     """
-    path = SPLITS / f"{name}.txt"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in SPLITS.glob("*.txt")))
-        raise ValueError(f"no split called {name!r}; choose one of {known}")
-    return [int(line) for line in path.read_text().splitlines() if not line.startswith("#")]
+    return [int(line) for line in (SPLITS / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
 
 
-def sots_rooms(root: Path | str | None = None) -> dict[int, str]:
-    """Returns the room that each SOTS-indoor scene shows, {1400: name, ..., 1449: name}: units of intervals.
+def sots_rooms() -> dict[int, str]:
+    """Returns the room that each SOTS-indoor scene shows, {1400: name, ..., 1449: name}, called after its first scene.
 
-    Frames of one room are not independent: the 50 scenes show about 14 rooms. Where root has the official .mat file,
-    its field `scenes` names them, such as "kitchen_0004"; else they are those of splits/sots_rooms.txt, each called
-    after its first scene, such as "1402".
+    Frames of one room are not independent: the 50 scenes show 14 rooms, the units of intervals.
     """
-    tests = range(FIRST_TEST_ID, FRAMES + 1)
-    source = locate(root) if root else None
-    if source and source.is_file():
-        names = scene_names(source)
-        if names:
-            return {id: names[id] for id in tests}
     first = read_split("sots_rooms")
-    return {id: str(max(start for start in first if start <= id)) for id in tests}
-
-
-def scene_names(mat: Path | str) -> dict[int, str]:
-    """Returns {id: NYU's name of the place}, ids 1..1449, from the field `scenes`; empty if the file lacks it."""
-    with h5py.File(mat) as file:
-        if "scenes" not in file:
-            return {}
-        references = file["scenes"][()].ravel()  # MATLAB's cell array: each refers to an array of characters
-        return {id: "".join(map(chr, file[one][()].ravel())) for id, one in enumerate(references, 1)}
+    return {id: str(max(start for start in first if start <= id)) for id in range(FIRST_TEST_ID, FRAMES + 1)}
 
 
 def _by_number(folder: Path) -> dict[int, Path]:

@@ -171,18 +171,6 @@ def parse(name: str, layout: Layout) -> HazyName | None:
     return HazyName(int(fields["scene"]), int(fields.get("level", 0)), name, float(fields.get("airlight", 1)))
 
 
-def open_pairs(root: Path | str, layout: Layout) -> PairFolder:
-    """Returns the sound folder of this layout below root.
-
-    Raises FileNotFoundError if there is none; DataError for empty folders, names of another form, an image twice, a
-    hazy image without its clear one or the reverse, training scenes in SOTS and test scenes in ITS.
-    """
-    folder = find(root, layout)
-    if folder is None:
-        raise FileNotFoundError(f"{root}: no {layout.kind} here; expected {layout.layout}")
-    return folder.sound()
-
-
 def find(root: Path | str, layout: Layout) -> PairFolder | None:
     """Returns the folder of this layout in root, or in a folder of root that is called RESIDE..., or None.
 

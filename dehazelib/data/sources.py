@@ -81,7 +81,7 @@ def _rooms() -> Data:
 
 def _write_rooms(folder: Path) -> None:
     for split in rooms.SPLITS:
-        clear, depth, _ = rooms.make(split)
+        clear, depth = rooms.make(split)
         np.save(folder / f"{split}-clear.npy", clear)
         np.save(folder / f"{split}-depth.npy", depth)
     write_text(folder / MADE, _arrays_id(_room_arrays(folder)))
@@ -107,7 +107,7 @@ def _motorcycle() -> Pairs:
 
 
 def _its_draw(scene: int) -> Pair:
-    airlight, beta = haze.its_draws(scene)[0]
+    airlight, beta = haze.its_draw(scene)
     return Pair(f"{scene}_1", scene, airlight=airlight, beta=beta)
 
 

@@ -1,7 +1,6 @@
 """A folder of runs: ask for one by its specification, and it is loaded, resumed or trained."""
 
 import contextlib
-import hashlib
 import json
 import shutil
 import time
@@ -27,7 +26,7 @@ from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import SUBSTITUTES, Spec
 from dehazelib.experiments.variant import Variant
-from dehazelib.files import held, read_csv, read_json, sweep, write_csv, write_text
+from dehazelib.files import held, read_csv, read_json, sha256, sweep, write_csv, write_text
 from dehazelib.profiling import processes
 from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS, step_of
 from dehazelib.training.launch import launch
@@ -51,11 +50,8 @@ class Run:
         return (self.folder / PROVENANCE).exists()
 
     def train(self, data: Data, hardware: Hardware = Hardware()) -> "Run":
-        """Returns this run, trained: at once if it was, from its checkpoint if it was begun, else from the start.
-
-        While another process trains it, waits for that one. Raises DataError if the run was begun on other files than
-        `data` holds.
-        """
+        """Returns this run, trained: loaded, resumed or trained from the start; waits while another process trains it.
+        Raises DataError if the run was begun on other files than `data` holds."""
         self.check_manifest(data)
         if self.done:
             (self.folder / CHECKPOINT).unlink(missing_ok=True)  # of a process killed just before it had removed it
@@ -81,8 +77,7 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[IO | None]:
-        """Keeps other processes from training or scoring the run; of several that train together, the first does. Gives
-        what `held` gives."""
+        """Keeps other processes from training or scoring the run. Gives what `held` gives."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with held(self.folder / LOCK, self.spec.id) if processes.rank() == 0 else contextlib.nullcontext() as lock:
             if lock:
@@ -113,7 +108,7 @@ class Run:
         branch = find(self.runs_folder, start).kept_checkpoint(int(step)) if step else None
         cost = train(self.spec, data, self.folder, self.teacher(), hardware, weights, branch)
         if processes.rank() == 0:
-            self.write_provenance(data, cost | {"weights_sha256": _sha256(self.folder / WEIGHTS)})
+            self.write_provenance(data, cost | {"weights_sha256": sha256(self.folder / WEIGHTS)})
             (self.folder / CHECKPOINT).unlink(missing_ok=True)  # not before: a crash in between would lose the run
 
     def keep_checkpoint(self) -> int:
@@ -170,7 +165,7 @@ class Run:
                 f"its rows were kept without weights: remove {self.folder} to train it again." if self.done else
                 f"train the run first (dehazelib train {self.spec.id})."))
         trained = self.provenance().get("weights_sha256") if self.done else None  # earlier versions noted none
-        if trained and trained != _sha256(file):
+        if trained and trained != sha256(file):
             raise DataError(f"{file}: not what was trained (its SHA-256 is another than in {PROVENANCE}): "
                             f"{self._again}.")
         try:
@@ -319,11 +314,10 @@ def find(runs_folder: Path, run_id: str) -> Run:
 
 
 def train_or_load(settings: Settings, specs: list[Spec], opened: Callable[[], Data] | None = None) -> list[Run]:
-    """Returns the runs of these specifications, trained (with the teachers they need) and scored on every test set.
+    """Returns the runs of these specifications, trained (with the runs they need) and scored on every test set.
 
-    Finished runs are only loaded; the data are opened only if something is missing. opened: gives the study's data if
-    they are open already. Raises DataError if other runs of the study were made of other files than these data, since a
-    study compares its runs.
+    Finished runs are only loaded. opened: gives the study's data, asked only if something is missing. Raises DataError
+    if other runs of the study were made of other files.
     """
     data, finished = None, {}
     planned = {spec: run(settings.runs_folder, spec) for spec in plan.every(settings)}
@@ -377,8 +371,3 @@ def test_sets(settings: Settings, data: Data, spec: Spec) -> list[Pairs]:
     if networks.CATALOGUE[spec.network].role == "zero_shot":
         return [everything[0].subset(settings.zero_shot_pairs)]
     return everything if spec.network in ("student", "hazy") else everything[:1]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

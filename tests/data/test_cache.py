@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dehazelib import files, paths
+from dehazelib import paths
 from dehazelib.data.cache import cached_folder
 
 WAITING = """import sys, time
@@ -51,14 +51,3 @@ def test_of_several_processes_one_builds_and_the_others_wait(cache):
     said = [process.communicate()[0].splitlines() for process in processes]
     assert sorted(said) == [["building", "made"], ["made"], ["made"]]
     assert sorted(p.name for p in cache.iterdir()) == ["key", "key.lock"]
-
-
-def test_without_locks_the_first_to_finish_wins(cache, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
-
-    def ours(folder):
-        (folder / "made").write_text("ours")
-        cached_folder("key", lambda folder: (folder / "made").write_text("theirs"))
-
-    assert (cached_folder("key", ours) / "made").read_text() == "theirs"
-    assert [p.name for p in cache.iterdir()] == ["key"]

@@ -194,13 +194,6 @@ def test_deep_check_names_unmeasured_frames_of_the_mat_file(tmp_path, monkeypatc
     assert "depth 2 has unmeasured pixels" in problem
 
 
-def test_a_long_list_of_problems_is_cut_in_the_text_only(tmp_path, png):
-    link(png["small"], tmp_path / "SOTS/indoor/gt", range(1400, 1410))
-    link(png["small"], tmp_path / "SOTS/indoor/hazy", [f"{i}_{j}" for i in range(1400, 1410) for j in (1, 2)])
-    report = check(tmp_path)
-    assert len(report.problems) == 30 and "  ... and 10 more" in str(report)
-
-
 def test_a_root_may_be_absent_or_begin_with_a_tilde(tmp_path, png, monkeypatch):
     for open in (check, open_training, open_tests):
         with pytest.raises(FileNotFoundError, match="absent: no such data root; create it or correct the path"):

@@ -1,4 +1,3 @@
-import socket
 import subprocess
 import sys
 
@@ -6,14 +5,13 @@ import numpy as np
 import pytest
 
 from dehazelib.data.rooms import scenes as rooms
-from dehazelib.data.rooms.geometry import Camera, Solid, cast, distance, rotation
-from dehazelib.data.rooms.layout import furnish
+from dehazelib.data.rooms.geometry import Camera, Solid, cast, distance
 from dehazelib.data.rooms.shading import Light, Scene, render
-from dehazelib.data.rooms.textures import PHOTOS, RELIEFS, Material, texture_pyramid
+from dehazelib.data.rooms.textures import Material
 
 SMALL = (48, 64)
 LEVEL = Camera(np.zeros(3), yaw=0.0, pitch=0.0, focal=1.0)  # at the origin, looking along +y
-SHELL = Solid("sphere", np.zeros(3), np.full(3, 50.0), np.eye(3))  # closes every small scene
+SHELL = Solid("sphere", np.zeros(3), np.full(3, 50.0))  # closes every small scene
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +36,14 @@ def slopes(size, focal=1.0):
 
 
 def test_depth_of_a_wall_seen_straight_on_is_its_distance():
-    wall = Solid("plane", np.array([0, 3.0, 0]), np.array([9.0, 9, 1]), rotation(tilt=np.pi / 2))
+    wall = Solid("plane", np.array([0, 3.0, 0]), np.array([9.0, 9, 1]), tilt=np.pi / 2)
     depth, seen = cast([SHELL, wall], LEVEL, SMALL)
     np.testing.assert_allclose(depth, 3.0, rtol=1e-5)
     assert (seen == 1).all()
 
 
 def test_depth_of_the_floor_is_eye_height_over_slope():
-    floor = Solid("plane", np.array([0, 0, -1.5]), np.array([200.0, 200, 1]), np.eye(3))
+    floor = Solid("plane", np.array([0, 0, -1.5]), np.array([200.0, 200, 1]))
     depth, seen = cast([SHELL, floor], LEVEL, SMALL)
     _, v = slopes(SMALL)
     expected = np.where(v < 0, -1.5 / v, 0)
@@ -56,7 +54,7 @@ def test_depth_of_the_floor_is_eye_height_over_slope():
 
 def test_depth_of_a_sphere_solves_its_quadratic():
     centre, radius = np.array([0.3, 4.0, -0.2]), 1.1
-    ball = Solid("sphere", centre, np.full(3, radius), rotation(yaw=0.7, tilt=0.2))
+    ball = Solid("sphere", centre, np.full(3, radius), yaw=0.7, tilt=0.2)
     depth, seen = cast([SHELL, ball], LEVEL, SMALL)
     u, v = slopes(SMALL)
     a, b = u * u + 1 + v * v, u * centre[0] + centre[1] + v * centre[2]
@@ -68,7 +66,7 @@ def test_depth_of_a_sphere_solves_its_quadratic():
 
 
 def test_depth_of_a_turned_box_is_the_nearer_of_its_two_visible_faces():
-    box = Solid("box", np.array([0, 4.0, 0]), np.array([1.0, 1, 9]), rotation(yaw=np.pi / 4))
+    box = Solid("box", np.array([0, 4.0, 0]), np.array([1.0, 1, 9]), yaw=np.pi / 4)
     depth, seen = cast([SHELL, box], LEVEL, SMALL)
     u, _ = slopes(SMALL)
     expected = (4 - np.sqrt(2)) / (1 - np.abs(u))  # faces: y = 4 - sqrt(2) + |x|
@@ -78,7 +76,7 @@ def test_depth_of_a_turned_box_is_the_nearer_of_its_two_visible_faces():
 
 
 def test_an_upright_cylinder_shows_its_side_and_its_lid():
-    can = Solid("cylinder", np.array([0, 4.0, 0]), np.array([1.0, 1, 2]), np.eye(3))
+    can = Solid("cylinder", np.array([0, 4.0, 0]), np.array([1.0, 1, 2]))
     rays = np.array([[0, 0], [1, 0.0], [0, -1]], np.float32)  # ahead; straight down
     assert distance(can, np.zeros(3), rays)[0] == pytest.approx(3, rel=1e-5)
     assert distance(can, np.array([0, 4.0, 5]), rays)[1] == pytest.approx(3, rel=1e-5)
@@ -86,28 +84,10 @@ def test_an_upright_cylinder_shows_its_side_and_its_lid():
     assert inside.tolist() == pytest.approx([1, 2])
 
 
-def test_the_nearer_solid_hides_the_farther_whatever_their_order():
-    near = Solid("box", np.array([0, 2.0, 0]), np.array([0.3, 0.3, 0.3]), np.eye(3))
-    far = Solid("box", np.array([0, 5.0, 0]), np.array([2.0, 0.3, 2]), np.eye(3))
-    one, _ = cast([SHELL, near, far], LEVEL, SMALL)
-    other, _ = cast([far, near, SHELL], LEVEL, SMALL)
-    np.testing.assert_array_equal(one, other)
-    assert one[24, 32] == pytest.approx(1.7, rel=1e-4) and one[24, 50] == pytest.approx(4.7, rel=1e-4)
-
-
-def test_a_turned_camera_sees_the_same_depth_as_a_turned_world():
-    yaw, centre = 0.4, np.array([0.2, 4.0, 0.1])
-    turned = rotation(yaw=-yaw).T @ centre  # to the right, where the camera turned
-    ahead, _ = cast([SHELL, Solid("sphere", centre, np.full(3, 1.0), np.eye(3))], LEVEL, SMALL)
-    camera = Camera(np.zeros(3), yaw, 0.0, 1.0)
-    aside, _ = cast([SHELL, Solid("sphere", turned, np.full(3, 1.0), np.eye(3))], camera, SMALL)
-    np.testing.assert_allclose(ahead, aside, rtol=1e-3)
-
-
 def test_a_solid_throws_a_shadow_on_the_floor_behind_it():
     white = Material((1.0, 1.0, 1.0))
-    floor = Solid("plane", np.array([0, 0, -1.0]), np.array([30.0, 30, 1]), np.eye(3), white)
-    screen = Solid("box", np.array([0, 4.0, 1.5]), np.array([0.7, 0.7, 0.1]), np.eye(3), white)
+    floor = Solid("plane", np.array([0, 0, -1.0]), np.array([30.0, 30, 1]), white)
+    screen = Solid("box", np.array([0, 4.0, 1.5]), np.array([0.7, 0.7, 0.1]), white)
     lamp = Light(np.array([0, 4.0, 4.0]), np.full(3, 0.01), np.ones(3), np.full(3, -60.0), np.full(3, 60.0))
 
     def brightness(*solids):
@@ -120,50 +100,7 @@ def test_a_solid_throws_a_shadow_on_the_floor_behind_it():
 
 def test_an_open_scene_is_refused():
     with pytest.raises(ValueError, match="meet no solid"):
-        cast([Solid("sphere", np.array([0, 4.0, 0]), np.full(3, 0.5), np.eye(3))], LEVEL, SMALL)
-
-
-@pytest.mark.parametrize("shape, half", [("cone", (1.0, 1, 1)), ("box", (1.0, 0, 1))])
-def test_an_impossible_solid_is_refused(shape, half):
-    with pytest.raises(ValueError, match="cone|positive"):
-        Solid(shape, np.zeros(3), np.array(half), np.eye(3))
-
-
-def test_depth_is_layered_like_a_room(room):
-    _, depth = room
-    assert depth.shape == (240, 320) and depth.dtype == np.float32
-    assert np.isfinite(depth).all() and depth.min() > 0.3 and 3 < depth.max() < 12
-    relative = depth / depth.max()
-    counts, _ = np.histogram(relative, bins=10, range=(0, 1))
-    assert (counts > 0.01 * depth.size).sum() >= 6
-    assert relative.std() > 0.12
-
-
-def test_colours_are_neither_clipped_nor_grey(room):
-    clear, _ = room
-    assert clear.shape == (240, 320, 3) and clear.dtype == np.uint8
-    assert (clear == 255).mean() < 0.1 and (clear == 0).mean() < 0.1
-    assert 0.3 < clear.mean() / 255 < 0.55 and clear.std() / 255 > 0.15
-    spread = clear.max(2).astype(float) - clear.min(2)
-    assert (spread / np.maximum(clear.max(2), 1)).mean() > 0.15
-
-
-def test_a_room_holds_at_least_25_solids():
-    for index in range(5):
-        room = furnish(np.random.default_rng(index))
-        assert sum(solid.shape != "plane" for solid in room.solids) >= 25
-
-
-@pytest.mark.slow
-def test_a_room_needs_no_network(small, monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("a room must be drawn from installed files only")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    texture_pyramid.cache_clear()
-    for name in PHOTOS + RELIEFS:
-        assert texture_pyramid(name)[0].std() > 0.01
-    assert rooms.scene("test", 0)[0].shape == (*SMALL, 3)
+        cast([Solid("sphere", np.array([0, 4.0, 0]), np.full(3, 0.5))], LEVEL, SMALL)
 
 
 @pytest.mark.slow
@@ -175,8 +112,7 @@ def test_a_script_without_a_main_guard_makes_the_same_rooms_and_needs_no_torch(r
         "from dehazelib.data.rooms import scenes as rooms\n"
         "assert 'torch' not in sys.modules\n"
         "rooms.SPLITS['train'] = 2\n"
-        "images, depths, names = rooms.make('train')\n"
-        "assert names == ['train_00', 'train_01']\n"
+        "images, depths = rooms.make('train')\n"
         "np.savez('made.npz', images=images, depths=depths)\n"
     )
     ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
@@ -187,18 +123,6 @@ def test_a_script_without_a_main_guard_makes_the_same_rooms_and_needs_no_torch(r
     np.testing.assert_array_equal(images[0], clear)
     np.testing.assert_array_equal(depths[0], np.round(65535 * (depth / depth.max())))
     assert (depths.max((1, 2)) == 65535).all() and (images[0] != images[1]).any()
-
-
-def test_a_lamp_is_shaded_by_the_solids_of_its_own_space_only():
-    lamp = Light(np.array([0, 0, 2.0]), np.full(3, 0.1), np.ones(3), np.full(3, -3.0), np.full(3, 3.0))
-    balls = [Solid("sphere", np.array([x, 0, 0]), np.full(3, 0.5), np.eye(3)) for x in (2.0, 3.2, 4.0)]
-    assert [bool(lamp.reaches(ball)) for ball in balls] == [True, True, False]
-
-
-@pytest.mark.parametrize("split, index", [("testing", 0), ("train", 48), ("test", -1)])
-def test_an_unknown_scene_is_refused(split, index):
-    with pytest.raises(ValueError, match="use"):
-        rooms.scene(split, index)
 
 
 def test_the_motorcycle_is_two_to_five_metres_away():

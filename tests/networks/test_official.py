@@ -13,12 +13,13 @@ from scipy.io import savemat
 from torch import Tensor, nn
 
 from dehazelib.data.images import DataError
-from dehazelib.data.reside import SOTS, open_pairs
+from dehazelib.data.reside import SOTS
 from dehazelib.haze import remove_haze
 from dehazelib.metrics import psnr_rgb
 from dehazelib.networks import build, official
 from dehazelib.networks.caffemodel import read_caffe
 from dehazelib.networks.official import load_official
+from image_folders import open_pairs
 
 
 def published(case: str, network: nn.Module) -> dict[str, Tensor]:

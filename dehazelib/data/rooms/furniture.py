@@ -1,10 +1,10 @@
-"""Furniture and clutter. Every builder returns a list of parts: its back at y = 0, its front towards -y.
+"""Furniture and clutter. Every builder returns a list of solids: its back at y = 0, its front towards -y.
 
 Lengths are metres, angles radians. A piece stands on z = 0, in the middle of x = 0, before it is placed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
@@ -16,46 +16,30 @@ from dehazelib.data.rooms.textures import Material
 Point = Sequence[float]  # x, y, z
 
 
-@dataclass(frozen=True)
-class Part:
-    """One solid of a piece of furniture, in the frame of the piece; see `Solid`."""
-
-    shape: str
-    centre: np.ndarray  # (3,)
-    half: np.ndarray  # (3,)
-    material: Material
-    yaw: float
-    tilt: float
-    casts: bool  # throws a shadow
-
-    def solid(self) -> Solid:
-        return Solid(self.shape, self.centre, self.half, rotation(self.yaw, self.tilt), self.material, self.casts)
-
-
 def part(shape: str, centre: Point, half: Point, material: Material, yaw: float = 0.0, tilt: float = 0.0,
-         casts: bool = True) -> Part:
-    return Part(shape, np.array(centre, float), np.array(half, float), material, yaw, tilt, casts)
+         casts: bool = True) -> Solid:
+    return Solid(shape, np.array(centre, float), np.array(half, float), material, yaw, tilt, casts)
 
 
-def place(parts: list[Part], at: Point, yaw: float = 0.0) -> list[Part]:
+def place(parts: list[Solid], at: Point, yaw: float = 0.0) -> list[Solid]:
     """The same parts, turned by `yaw` about the vertical and moved to `at`."""
     turn = rotation(yaw).T
     return [replace(one, centre=turn @ one.centre + np.array(at, float), yaw=one.yaw + yaw) for one in parts]
 
 
-def box_between(low: Point, high: Point, material: Material, casts: bool = True) -> Part:
+def box_between(low: Point, high: Point, material: Material, casts: bool = True) -> Solid:
     """The box with the opposite corners `low` and `high`, at least 4 mm thick."""
     low, high = np.array(low, float), np.array(high, float)
     return part("box", (low + high) / 2, np.maximum((high - low) / 2, 0.002), material, casts=casts)
 
 
 def legs(width: float, depth: float, height: float, material: Material, radius: float = 0.025,
-         shape: str = "box") -> list[Part]:
+         shape: str = "box") -> list[Solid]:
     spots = [(sx * (width / 2 - radius), y) for sx in (-1, 1) for y in (-radius, radius - depth)]
     return [part(shape, (x, y, height / 2), (radius, radius, height / 2), material) for x, y in spots]
 
 
-def lamp(rng: Generator, height: float = 0.5) -> list[Part]:
+def lamp(rng: Generator, height: float = 0.5) -> list[Solid]:
     glow = Material(tint(0.1, 0.3, 0.95), "weave", (0.3, 0.3), glow=rng.uniform(0.3, 1.3))
     shade = rng.uniform(0.1, 0.17)
     metal = dark(rng)
@@ -64,7 +48,7 @@ def lamp(rng: Generator, height: float = 0.5) -> list[Part]:
             part("cylinder", (0, 0, height), (shade, shade, shade * 0.8), glow, casts=False)]
 
 
-def books(rng: Generator, width: float, height: float, depth: float) -> list[Part]:
+def books(rng: Generator, width: float, height: float, depth: float) -> list[Solid]:
     parts, x = [], -width / 2
     while x < width / 2 - 0.05:
         thick, tall = rng.uniform(0.015, 0.06), height * rng.uniform(0.6, 0.95)
@@ -75,7 +59,7 @@ def books(rng: Generator, width: float, height: float, depth: float) -> list[Par
     return parts
 
 
-def clutter(rng: Generator, width: float, depth: float, count: int) -> list[Part]:
+def clutter(rng: Generator, width: float, depth: float, count: int) -> list[Solid]:
     """Things that stand on a surface of `width` x `depth` metres."""
     parts = []
     for _ in range(count):
@@ -104,7 +88,7 @@ def clutter(rng: Generator, width: float, depth: float, count: int) -> list[Part
 
 
 def table(rng: Generator, width: float | None = None, depth: float | None = None,
-          height: float | None = None) -> list[Part]:
+          height: float | None = None) -> list[Solid]:
     width, depth = width or rng.uniform(0.9, 1.6), depth or rng.uniform(0.5, 0.8)
     height, top = height or rng.choice([0.45, 0.74]), wood(rng)
     parts = [box_between((-width / 2, -depth, height - 0.035), (width / 2, 0, height), top)]
@@ -114,7 +98,7 @@ def table(rng: Generator, width: float | None = None, depth: float | None = None
     return parts + place(things, (0, -0.1 * depth, height))
 
 
-def chair(rng: Generator) -> list[Part]:
+def chair(rng: Generator) -> list[Solid]:
     seat, frame = rng.choice([fabric(rng), wood(rng)]), rng.choice([wood(rng), dark(rng)])
     high, step = rng.uniform(0.85, 1.05), rng.choice([0.12, 0.5])  # slats, or one panel
     parts = legs(0.44, 0.44, 0.44, frame, 0.02) + [box_between((-0.22, -0.44, 0.43), (0.22, 0, 0.48), seat)]
@@ -125,7 +109,7 @@ def chair(rng: Generator) -> list[Part]:
                     for z in slats]
 
 
-def shelf(rng: Generator) -> list[Part]:
+def shelf(rng: Generator) -> list[Solid]:
     width, depth, height, levels = rng.uniform(0.7, 1.3), 0.32, rng.uniform(1.3, 2.1), rng.integers(4, 6)
     board = rng.choice([wood(rng), wood(rng), dark(rng), Material(tint(0.1, 0.05, 0.85))])
     edges = -width / 2, width / 2
@@ -140,7 +124,7 @@ def shelf(rng: Generator) -> list[Part]:
     return parts
 
 
-def cabinet(rng: Generator) -> list[Part]:
+def cabinet(rng: Generator) -> list[Solid]:
     width, depth, height = rng.uniform(0.6, 1.4), rng.uniform(0.4, 0.55), rng.uniform(0.55, 1.15)
     body, front, knob = wood(rng), rng.choice([wood(rng), paint(rng)]), dark(rng)
     parts = [box_between((-width / 2, -depth, 0.05), (width / 2, 0, height), body)]
@@ -156,7 +140,7 @@ def cabinet(rng: Generator) -> list[Part]:
         clutter(rng, width * 0.85, depth * 0.7, 4), (0, -0.05, height))
 
 
-def television(rng: Generator) -> list[Part]:
+def television(rng: Generator) -> list[Solid]:
     w, h = rng.uniform(0.25, 0.42), rng.uniform(0.17, 0.25)
     screen = photo(rng, (2 * w, 2 * h), rng.choice([0.0, 0.7])) if rng.random() < 0.6 else dark(rng)
     return [part("box", (0, 0, h + 0.08), (w, 0.03, h), dark(rng)),
@@ -164,7 +148,7 @@ def television(rng: Generator) -> list[Part]:
             part("box", (0, -0.025, h + 0.08), (w - 0.02, 0.01, h - 0.02), screen, casts=False)]
 
 
-def cushions(rng: Generator, width: float, count: int) -> list[Part]:
+def cushions(rng: Generator, width: float, count: int) -> list[Solid]:
     parts = []
     for x in rng.uniform(-width / 2, width / 2, count):
         cover, s = rng.choice([fabric(rng), photo(rng, (0.4, 0.4))]), rng.uniform(0.17, 0.24)
@@ -174,7 +158,7 @@ def cushions(rng: Generator, width: float, count: int) -> list[Part]:
     return parts
 
 
-def bed(rng: Generator) -> list[Part]:
+def bed(rng: Generator) -> list[Solid]:
     width, length = rng.uniform(1.3, 1.8), rng.uniform(1.9, 2.1)
     frame, cover, sheet = wood(rng), fabric(rng), Material(tint(hue(rng), 0.1, 0.9), "carpet", (1.5, 1.5))
     parts = [box_between((-width / 2, -length, 0.1), (width / 2, 0, 0.3), frame),
@@ -190,7 +174,7 @@ def bed(rng: Generator) -> list[Part]:
     return parts + place(cushions(rng, width * 0.7, rng.integers(1, 4)), (0, -0.5, 0.52))
 
 
-def sofa(rng: Generator) -> list[Part]:
+def sofa(rng: Generator) -> list[Solid]:
     width, cloth = rng.uniform(1.2, 2.1), rng.choice([fabric(rng), dark(rng), wood(rng)])
     parts = [box_between((-width / 2, -0.85, 0.08), (width / 2, 0, 0.28), cloth),
              box_between((-width / 2, -0.22, 0.2), (width / 2, 0, 0.85), cloth)]
@@ -207,7 +191,7 @@ def sofa(rng: Generator) -> list[Part]:
     return parts + place(cushions(rng, width * 0.6, rng.integers(1, 4)), (0, -0.42, 0.44))
 
 
-def plant(rng: Generator) -> list[Part]:
+def plant(rng: Generator) -> list[Solid]:
     pot, height = paint(rng), rng.uniform(0.6, 1.5)
     parts = [part("cylinder", (0, -0.2, 0.15), (0.14, 0.14, 0.15), pot),
              part("cylinder", (0, -0.2, height / 2), (0.015, 0.015, height / 2), wood(rng))]
@@ -220,7 +204,7 @@ def plant(rng: Generator) -> list[Part]:
     return parts
 
 
-def wardrobe(rng: Generator) -> list[Part]:
+def wardrobe(rng: Generator) -> list[Solid]:
     width, height, front = rng.uniform(0.8, 1.3), rng.uniform(1.8, 2.2), wood(rng)
     parts = [box_between((-width / 2, -0.55, 0), (width / 2, 0, height), rng.choice([front, wood(rng)]))]
     for sx in (-1, 1):
@@ -230,7 +214,7 @@ def wardrobe(rng: Generator) -> list[Part]:
     return parts + place(cartons(rng), (0, -0.1, height))
 
 
-def cartons(rng: Generator) -> list[Part]:
+def cartons(rng: Generator) -> list[Solid]:
     parts, z = [], 0.0
     for _ in range(rng.integers(1, 4)):
         half = rng.uniform((0.12, 0.1, 0.08), (0.22, 0.18, 0.16))
@@ -240,11 +224,11 @@ def cartons(rng: Generator) -> list[Part]:
     return parts
 
 
-def floor_lamp(rng: Generator) -> list[Part]:
+def floor_lamp(rng: Generator) -> list[Solid]:
     return place(lamp(rng, rng.uniform(1.3, 1.6)), (0, -0.25, 0))
 
 
-def picture(rng: Generator) -> list[Part]:
+def picture(rng: Generator) -> list[Solid]:
     w, h = rng.uniform(0.15, 0.45), rng.uniform(0.15, 0.4)
     art = photo(rng, (2 * w, 2 * h))
     frame = rng.choice([dark(rng), wood(rng)])
@@ -252,7 +236,7 @@ def picture(rng: Generator) -> list[Part]:
             part("box", (0, -0.024, 0), (w, 0.01, h), art, casts=False)]
 
 
-def desk(rng: Generator) -> list[Part]:
+def desk(rng: Generator) -> list[Solid]:
     parts = table(rng, rng.uniform(1.1, 1.5), 0.65, 0.74) + place(television(rng), (0, -0.25, 0.74))
     return parts + place(chair(rng), (rng.uniform(-0.2, 0.2), -0.95, 0), np.pi + rng.normal(0, 0.4))
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from dehazelib.data.rooms.textures import Material
 
-SHAPES = ("plane", "box", "cylinder", "sphere")
 CORNERS = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, 8)  # of the unit box
 Size = tuple[int, int]  # height, width in pixels
 NEAR = 1e-3  # metres: a ray never hits the surface it starts from
@@ -19,7 +18,7 @@ NEAR = 1e-3  # metres: a ray never hits the surface it starts from
 
 @dataclass(frozen=True)
 class Solid:
-    """A unit shape scaled by `half` (3,), rotated by `axes` (3, 3; rows: its x, y, z), moved to `centre`.
+    """A unit shape scaled by `half` (3,), tilted about x, turned about z by `yaw` (radians), moved to `centre`.
 
     plane: |x|, |y| <= 1, z = 0; box: |x|, |y|, |z| <= 1; cylinder: radius 1, |z| <= 1; sphere: radius 1.
     """
@@ -27,15 +26,15 @@ class Solid:
     shape: str
     centre: np.ndarray
     half: np.ndarray
-    axes: np.ndarray
     material: Material = Material()
+    yaw: float = 0.0
+    tilt: float = 0.0
     casts: bool = True  # throws a shadow
 
-    def __post_init__(self):
-        if self.shape not in SHAPES:
-            raise ValueError(f"unknown shape {self.shape!r}: use one of {', '.join(SHAPES)}")
-        if not np.all(np.asarray(self.half) > 0):
-            raise ValueError(f"half sizes of a {self.shape} must be positive metres, got {self.half}")
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """The solid's x, y and z (3, 3), rows."""
+        return rotation(self.yaw, self.tilt)
 
     @cached_property
     def radius(self) -> float:
@@ -89,13 +88,12 @@ class Camera:
         return tuple(slice(first, last) for first, last in edges)
 
 
-def rotation(yaw: float = 0.0, tilt: float = 0.0, roll: float = 0.0) -> np.ndarray:
-    """Axes (3, 3), rows: roll about y, tilt about x, then yaw about z (radians, anticlockwise from above)."""
-    (cy, cx, cz), (sy, sx, sz) = np.cos([roll, tilt, yaw]), np.sin([roll, tilt, yaw])
-    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+def rotation(yaw: float = 0.0, tilt: float = 0.0) -> np.ndarray:
+    """Axes (3, 3), rows: tilted about x, then turned about z (radians, anticlockwise from above)."""
+    (cx, cz), (sx, sz) = np.cos([tilt, yaw]), np.sin([tilt, yaw])
     about_x = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     about_z = np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])
-    return about_y @ about_x @ about_z
+    return about_x @ about_z
 
 
 def transform(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:

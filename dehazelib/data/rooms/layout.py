@@ -7,7 +7,6 @@ from numpy.random import Generator
 
 from dehazelib.data.rooms.furniture import (
     FURNITURE,
-    Part,
     box_between,
     cabinet,
     cartons,
@@ -22,7 +21,7 @@ from dehazelib.data.rooms.furniture import (
     table,
     wardrobe,
 )
-from dehazelib.data.rooms.geometry import Camera, rotation
+from dehazelib.data.rooms.geometry import Camera, Solid, rotation
 from dehazelib.data.rooms.materials import dark, fabric, ground, tint, wall_paint
 from dehazelib.data.rooms.shading import Light, Scene
 from dehazelib.data.rooms.textures import Material
@@ -82,10 +81,10 @@ def furnish(rng: Generator) -> Scene:
         gap = np.minimum(np.abs(points), np.abs(points - room[:, None]))
         return (1 - 0.35 * np.exp(-gap / 0.25)).prod(0)
 
-    return Scene([one.solid() for one in parts], lights, ambient, openness, camera)
+    return Scene(parts, lights, ambient, openness, camera)
 
 
-def shell(width: float, length: float, height: float, wall: Material, floor: Material) -> list[Part]:
+def shell(width: float, length: float, height: float, wall: Material, floor: Material) -> list[Solid]:
     """Floor, ceiling and the wall behind the camera; they reach far beyond the room and close the scene."""
     white = Material(tint(0.1, 0.05, 0.9), "plaster")
     return [part("plane", (width / 2, length / 2, 0), (20, 20, 1), floor, casts=False),
@@ -93,14 +92,14 @@ def shell(width: float, length: float, height: float, wall: Material, floor: Mat
             part("plane", (width / 2, -0.5, height / 2), (20, 20, 1), wall, tilt=np.pi / 2, casts=False)]
 
 
-def clear_of(eye: np.ndarray, parts: list[Part]) -> list[Part]:
+def clear_of(eye: np.ndarray, parts: list[Solid]) -> list[Solid]:
     """The parts of one piece of furniture, or none of them when it is nearer than 0.5 m to the eye (3,)."""
-    gaps = [np.abs(rotation(one.yaw, one.tilt) @ (eye - one.centre)) - one.half for one in parts]
+    gaps = [np.abs(one.axes @ (eye - one.centre)) - one.half for one in parts]
     return parts if min(np.linalg.norm(np.maximum(gap, 0)) for gap in gaps) > 0.5 else []
 
 
 def side_wall(rng: Generator, kind: str, extent: float, height: float,
-              wall: Material) -> tuple[list[Part], Opening | None]:
+              wall: Material) -> tuple[list[Solid], Opening | None]:
     """Parts of a wall, foot at the origin, and its opening, if any. kind: door, window or none."""
     left, right, thick = -extent / 2 - 0.1, extent / 2 + 0.1, 0.12
     trim = Material(tint(0.1, 0.05, rng.choice([0.35, 0.9])))
@@ -127,7 +126,7 @@ def side_wall(rng: Generator, kind: str, extent: float, height: float,
     return parts, hole
 
 
-def beyond(rng: Generator, kind: str, gap: float, hole: Opening | None, height: float) -> list[Part]:
+def beyond(rng: Generator, kind: str, gap: float, hole: Opening | None, height: float) -> list[Solid]:
     """What is seen through the opening, `gap` metres behind it: daylight and blinds, or another lit room."""
     if kind == "none":
         return []
@@ -174,7 +173,7 @@ def opening_lights(rng: Generator, kind: str, hole: Opening | None, gap: float, 
                   np.minimum(near, far), np.maximum(near, far))]
 
 
-def furnishings(rng: Generator, extent: float, kind: str, hole: Opening | None, eye: np.ndarray) -> list[Part]:
+def furnishings(rng: Generator, extent: float, kind: str, hole: Opening | None, eye: np.ndarray) -> list[Solid]:
     """Furniture side by side along a wall, leaving a doorway free, and pictures above it."""
     parts, x = [], -extent / 2 + rng.uniform(0.1, 0.5)
     while x < extent / 2 - 0.5:
@@ -193,7 +192,7 @@ def furnishings(rng: Generator, extent: float, kind: str, hole: Opening | None, 
     return parts
 
 
-def middle(rng: Generator, eye: np.ndarray, yaw: float, height: float) -> list[Part]:
+def middle(rng: Generator, eye: np.ndarray, yaw: float, height: float) -> list[Solid]:
     """Rug, table and chairs, things near the camera that reach into the picture, and a hanging lamp."""
     ahead, aside = np.array([np.sin(yaw), np.cos(yaw), 0]), np.array([np.cos(yaw), -np.sin(yaw), 0])
     foot, turn = np.array([eye[0], eye[1], 0]), rng.uniform(-0.5, 0.5)

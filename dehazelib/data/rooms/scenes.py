@@ -23,32 +23,24 @@ def scene(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
 
     split: a key of `SPLITS`; index: 0 <= index < SPLITS[split]. The same pair gives the same room
     everywhere; between kinds of processor, rounding may change a few pixels.
-    Raises ValueError for an unknown pair.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: use one of {', '.join(SPLITS)}")
-    if not 0 <= index < SPLITS[split]:
-        raise ValueError(f"scene {index} of {split!r} does not exist: use 0 to {SPLITS[split] - 1}")
     rng = np.random.default_rng([ROOMS_VERSION, list(SPLITS).index(split), index])
     colour, depth = render(furnish(rng), SIZE)
     return photograph(rng, colour), depth
 
 
-def make(split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Images uint8 (n, 240, 320, 3), depths uint16 (n, 240, 320), names like "train_00", of a whole split.
+def make(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (n, 240, 320, 3) and depths uint16 (n, 240, 320) of a whole split.
 
     Depths are round(65535 * depth / largest depth of that image), all that the scattering model needs. Rooms
     are drawn by one process per available core, which share nothing with the caller.
-    Raises ValueError for an unknown split.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: use one of {', '.join(SPLITS)}")
     count = SPLITS[split]
     with parallel_config("loky", inner_max_num_threads=1):
         rooms = Parallel(min(cpu_count(), count))(delayed(scene)(split, index) for index in range(count))
     images, depths = zip(*rooms)
     relative = [np.round(65535 * (depth / depth.max())).astype(np.uint16) for depth in depths]
-    return np.stack(images), np.stack(relative), [f"{split}_{index:02d}" for index in range(count)]
+    return np.stack(images), np.stack(relative)
 
 
 def motorcycle() -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +48,6 @@ def motorcycle() -> tuple[np.ndarray, np.ndarray]:
 
     depth = focal * baseline / (disparity + offset), with the calibration `skimage.data.stereo_motorcycle`
     states for its quarter-size images; pixels without disparity take the nearest one that has it.
-    Raises FileNotFoundError when scikit-image cannot find or fetch the photograph.
     Source: Scharstein et al., High-resolution stereo datasets with subpixel-accurate ground truth, GCPR 2014.
     """
     try:
