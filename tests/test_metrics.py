@@ -47,10 +47,6 @@ def test_psnr_averages_the_squared_error_over_colours_and_pixels():
     assert psnr_rgb(image, reference).item() == pytest.approx(-10 * math.log10(0.36 / 12), abs=1e-5)
 
 
-def test_psnr_of_equal_images_is_infinite(images):
-    assert psnr_rgb(images[1], images[1]).tolist() == [math.inf, math.inf]
-
-
 def test_psnr_does_not_round_to_eight_bits():
     reference = torch.full((1, 3, 4, 4), 0.5)  # a quarter of a grey level would vanish
     expected = 20 * math.log10(4 * 255)
@@ -72,18 +68,6 @@ def test_each_image_of_a_batch_has_its_own_score(metric, images):
     assert scores.shape == (2,) and scores.dtype == torch.float64
     torch.testing.assert_close(scores, alone)
     assert scores[0] > scores[1]  # the second image has more noise
-
-
-@pytest.mark.parametrize("metric", SSIMS)
-def test_ssim_of_equal_images_is_one_and_of_a_negative_far_from_it(metric, images):
-    ones = torch.ones(2, dtype=torch.float64)
-    torch.testing.assert_close(metric(images[1], images[1]), ones, atol=1e-6, rtol=0)
-    assert (metric(1 - images[1], images[1]) < 0.5).all()
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_image_and_reference_can_be_exchanged(metric, images):
-    torch.testing.assert_close(metric(*images), metric(*images[::-1]))
 
 
 def test_gaussian_ssim_is_scikit_image_s_where_no_window_crosses_the_border(images):
@@ -109,19 +93,3 @@ def test_uniform_ssim_is_seven_by_seven_unbiased_and_without_borders(images):
     for x, y, ours in zip(*(x.numpy() for x in images), ssim_uniform7_rgb(*images)):
         maps = np.stack([explicit_ssim(*pair, lambda z: uniform_filter(z, 7), 49 / 48) for pair in zip(x, y)])
         assert ours.item() == pytest.approx(maps[:, 3:-3, 3:-3].mean(), abs=2e-6)
-
-
-def test_gaussian_ssim_is_that_of_windows_taken_whole(images):
-    """The plain form, one 11 x 11 convolution for each mean, in float64."""
-    x, y = (image.double() for image in images)
-    offsets = torch.arange(11, dtype=torch.float64) - 5
-    line = torch.exp(-(offsets**2) / 4.5)
-    window = (line[:, None] * line / line.sum() ** 2).expand(3, 1, 11, 11)
-
-    def mean(z):
-        return F.conv2d(z, window, padding=5, groups=3)
-
-    variances = mean(x * x) - mean(x) ** 2, mean(y * y) - mean(y) ** 2
-    ssim = (2 * mean(x) * mean(y) + 1e-4) * (2 * (mean(x * y) - mean(x) * mean(y)) + 9e-4)
-    ssim = ssim / ((mean(x) ** 2 + mean(y) ** 2 + 1e-4) * (sum(variances) + 9e-4))
-    torch.testing.assert_close(ssim_gauss11_rgb(*images), ssim.mean((1, 2, 3)), atol=1e-6, rtol=0)

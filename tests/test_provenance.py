@@ -17,8 +17,3 @@ def test_a_machine_reads_from_any_kind_of_row(row, machine, name):
     frame = pd.DataFrame([row])
     assert Machine.of(row) == Machine.of(frame.iloc[0]) == Machine.of(next(frame.itertuples())) == machine
     assert str(machine) == name
-
-
-def test_machines_sort_by_processor_then_threads():
-    assert sorted([Machine("b", 1), Machine("a", 2), Machine("a", 1)]) == [
-        Machine("a", 1), Machine("a", 2), Machine("b", 1)]

@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from dehazelib.networks.interpolation import Interpolation
 from dehazelib.resampling import doubled, reduced, super_resolution_pair
 
 
@@ -32,10 +31,6 @@ def test_reduced_stays_within_the_range():
     step = (torch.arange(40) >= 21).float().expand(1, 3, 32, 40)  # bicubic overshoots beside an edge
     small = reduced(step)
     assert small.min() == 0 and small.max() == 1
-
-
-def test_doubled_is_exactly_bilinear_interpolation(image):
-    assert torch.equal(doubled(image), Interpolation(2, "bilinear")(image))
 
 
 def test_doubled_weighs_neighbours_three_to_one():

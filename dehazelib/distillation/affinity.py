@@ -92,8 +92,7 @@ def affinity_distance(
     The result has the inputs' precision (float32 for half precision). The teacher is a constant and gets no
     gradient.
 
-    student: (B, C, N).
-    teacher: (B, D, N); the channel counts may differ.
+    student: (B, C, N). teacher: (B, D, N); the channel counts may differ.
     distance: "l2_norm"  Frobenius norm of H - C over the whole batch, divided by N^2 (as released);
               "l2"       mean of (H - C)^2 over batch and entries, equation (12);
               "l1"       mean of |H - C| over batch and entries;
@@ -102,10 +101,8 @@ def affinity_distance(
                          its N entries.
                          For features of order 1 a float32 value is good to about 1e-7 absolute, its
                          gradient to 1e-6 relative.
-    tile_elements: entries in each of the tiles "l1" (two) and "kl" (three) work in; changes speed and memory
-    only.
-    fused: compute "l1" and "kl" by the Triton kernels of kernels.py instead of tiles; the others are the
-    same either way.
+    tile_elements: entries in each of the tiles "l1" and "kl" work in; changes speed and memory only.
+    fused: compute "l1" and "kl" by the Triton kernels of kernels.py instead of tiles.
     Raises ValueError for an unknown distance, shapes that do not match, a teacher that requires a gradient, or
     features that the fused kernels do not take; ImportError without Triton, RuntimeError where they do not run.
     Source: equations (9)-(12); "l2_norm": the authors' released feature affinity module.

@@ -49,10 +49,12 @@ class PatchDiscriminator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, channels: int):
+    """Two reflect-padded convolutions, each normalised, inside one skip connection."""
+
+    def __init__(self, channels: int, norm: type[nn.Module] = nn.InstanceNorm2d):
         super().__init__()
         self.conv1, self.conv2 = (conv(channels, channels, padding_mode="reflect") for _ in range(2))
-        self.norm1, self.norm2 = nn.InstanceNorm2d(channels), nn.InstanceNorm2d(channels)
+        self.norm1, self.norm2 = norm(channels), norm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu(self.norm1(self.conv1(x)))
@@ -85,10 +87,9 @@ class CycleDehaze(nn.Module):
     """Returns the dehazed image, (B, 3, H, W) in [0, 1].
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; reflect-padded to a multiple of 4 inside.
-    It is what the paper's table measured: plain CycleGAN's 6-block generator *and* its discriminator. The published
-    network has 9 blocks and affine norms, sees images resized to 256 x 256, and regains their size and details through
-    a Laplacian pyramid.
-    The discriminator of clear images is part of it, counted in the table (see table_graph); dehazing never runs it.
+    It is what the paper's table measured: plain CycleGAN's 6-block generator *and* its discriminator of clear images,
+    which dehazing never runs. The published network has 9 blocks and affine norms, sees images resized to 256 x 256,
+    and regains their size and details through a Laplacian pyramid.
     width: channels of the generator's first layer.
     Source: Engin et al., "Cycle-Dehaze", CVPRW 2018, and its repository engindeniz/Cycle-Dehaze.
     """
@@ -114,11 +115,8 @@ class CycleDehaze(nn.Module):
 class CycleDehazeObjective(Objective):
     """Least-squares GAN + cycle consistency, for the network and a second generator that adds haze.
 
-    Group 0: both generators; group 1: both discriminators. Unpaired within the batch: the clear images are
-    rolled by one, so in a batch of two or more no hazy image meets its own clear image (a batch of one stays
-    paired; the loss itself never compares a pair). Left out of the authors' training: the VGG-16 perceptual
-    term (weight 0.5e-5) and the pool of 50 earlier images for the discriminators. Images of any size are padded to
-    multiples of 4, which the generators keep.
+    Group 0: both generators; group 1: both discriminators. The clear images of a batch are rolled by one, so that no
+    hazy image meets its own. Left out: the VGG-16 perceptual term (weight 0.5e-5) and the pool of 50 earlier images.
     Source: Engin et al., CVPRW 2018, equations (1) to (4), labels and weights from its repository.
     """
 

@@ -122,13 +122,9 @@ class UNet(nn.Module):
 class DCPDN(nn.Module):
     """Returns the dehazed image, (B, 3, H, W) in [-1, 1] (final tanh), trained towards [0, 1].
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; reflect-padded to a multiple of 32 inside. The
-    airlight's U-Net sees the image resized to 512 x 512, since it needs multiples of 256 and only its average
-    counts.
-    `unused`: a second U-Net (54 of the 67 million parameters) and smaller layers that the authors' code builds but
-    never runs; the paper's table counts them.
-    The encoder starts from random weights, not from ImageNet's as published. The authors also tested in
-    training mode (batch norm and dropout active); here evaluation is deterministic.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32. The airlight's U-Net sees it resized to 512 x 512.
+    `unused`: what the authors' code builds but never runs, 54 of the 67 million parameters that the table counts.
+    The encoder starts from random weights, not from ImageNet's as published, and evaluation is deterministic.
     Source: Zhang and Patel, "Densely Connected Pyramid Dehazing Network", CVPR 2018; repository
     hezhangsprinter/DCPDN.
     """
@@ -164,10 +160,8 @@ class DCPDN(nn.Module):
 def scattering_truth(hazy: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the transmission (B, 1, H, W) in [0, 1] and the grey airlight (B, 1, 1, 1) that explain a pair.
 
-    hazy = t clear + a (1 - t) scales every pixel's chroma (colour minus its mean) by t, whatever a: this
-    gives a first t; then a by least squares over the image, weighted by chroma; then t again by least squares
-    per pixel. Exact for hazy images made with a grey airlight, wherever the image has colour at all; without
-    any colour a becomes 1.
+    Haze scales every pixel's chroma (colour minus its mean) by t, whatever a: this gives a first t; then a by least
+    squares over the image; then t again per pixel. Exact for a grey airlight, wherever the image has colour at all.
     hazy, clear: (B, 3, H, W) in [0, 1].
     """
     grey_hazy, grey_clear = hazy.mean(1, keepdim=True), clear.mean(1, keepdim=True)

@@ -110,11 +110,8 @@ class Block(nn.Module):
 class DehazeFormer(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), trained towards [0, 1] but not clamped.
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; mapped to [-1, 1] and reflect-padded to a multiple of
-    4 inside.
-    Size T: 687,404 parameters.
-    Source: Song et al., "Vision Transformers for Single Image Dehazing", IEEE TIP 2023; repository
-    IDKiro/DehazeFormer.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; mapped to [-1, 1] inside.
+    Source: Song et al., "Vision Transformers for Single Image Dehazing", IEEE TIP 2023; repository IDKiro/DehazeFormer.
     """
 
     def __init__(self):

@@ -46,10 +46,8 @@ class DehazeNet(nn.Module):
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W of 32 or more.
     normalisation: "imagenet" (the port the tables measured) or "centred" (the authors').
     minimum_transmission: smaller t are raised to it; the authors divide by t as it is, though it can be 0.
-    Weights are PyTorch's draw, and the last layer starts at t = 0.5. The authors draw all from N(0, 0.001) with biases
-    of 0: every transmission then starts within a hair of 0, on one side of it, and below 0 the clamp passes no gradient
-    (50 of 200 seeds never learn).
-    Raises ValueError for another normalisation.
+    The last layer starts at t = 0.5; as the authors draw it, t starts beside 0, below which the clamp passes no
+    gradient (50 of 200 seeds never learn). Raises ValueError for another normalisation.
     Source: Cai et al., "DehazeNet: An End-to-End System for Single Image Haze Removal", TIP 2016; patch
     network and training of github.com/thuBingo/DehazeNet_Pytorch, whole images as in
     github.com/caibolun/DehazeNet.

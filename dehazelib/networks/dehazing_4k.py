@@ -73,13 +73,10 @@ def apply_affine(coefficients: Tensor, image: Tensor) -> Tensor:
 class Dehazing4K(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), trained towards [0, 1] but not clamped.
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32. Both U-Nets see the whole image resized, so cost
-    hardly depends on its size, and crops of an image are not dehazed like the image.
-    width: channels of the U-Nets' first layer. 64, as published and as measured in the paper's table: two
-    full U-Nets.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32. Both U-Nets, of `width` channels at first, see the whole image
+    resized, so that crops of an image are not dehazed like the image. A PReLU that is never used is counted.
     Source: Zheng et al., "Ultra-High-Definition Image Dehazing via Multi-Guided Bilateral Learning", CVPR
-    2021; repository zzr-idam/4KDehazing. Its one PReLU that is never used is kept, because the table counts
-    it.
+    2021; repository zzr-idam/4KDehazing.
     """
 
     def __init__(self, width: int = 64):

@@ -92,9 +92,7 @@ class DRNObjective(Objective):
     """Returns the mean absolute error at every scale, plus `dual_weight` times that of the way back down.
 
     Each dual network maps one scale's image to the next smaller one. Targets of the scales between are the
-    high-resolution image reduced bicubically with anti-aliasing. The authors give the network and each dual
-    network an Adam of its own with the same settings on this one loss, which is one Adam over all: one group.
-    Errors are in [0, 1]; the released code's are in grey levels, the same to Adam.
+    high-resolution image reduced bicubically with anti-aliasing. Errors are in [0, 1], the same to Adam as grey levels.
     Source: github.com/guoyongcs/DRN, trainer.py.
     """
 

@@ -49,10 +49,9 @@ class FAMEDNet(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), at least 0 (final ReLU).
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W. 17,991 parameters.
-    Weights are drawn by Xavier's rule and biases are zero, as by the authors. As K passes a ReLU, a colour
-    could then start at K = 0 everywhere and stay there: here each scale's K starts near 1 and the fusion as
-    their mean. For a test the authors estimate K at a longest side of 360 pixels and refine it by a guided
-    filter; here K has the image's size.
+    Weights are drawn by Xavier's rule as by the authors, but each scale's K starts near 1 and the fusion as their
+    mean, so that no colour starts at K = 0, where a ReLU would keep it. The authors estimate K at a longest side of
+    360 pixels and refine it by a guided filter; here K has the image's size.
     Source: Zhang, Tao, "FAMED-Net: A Fast and Accurate Multi-Scale End-to-End Dehazing Network", TIP 2020;
     layers of the deployed network in github.com/chaimi2013/FAMED-Net.
     """

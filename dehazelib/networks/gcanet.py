@@ -62,10 +62,8 @@ class Residual(nn.Module):
 class GCANet(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), trained towards [0, 1] but not clamped.
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 4; padded by reflection to a multiple of 4 (the authors
-    resize instead). The network works in grey levels: it sees 255 x (image, edge map) - 128 and predicts a
-    residual in grey levels, so a learning rate far below the authors' 0.01 moves it little.
-    702,818 parameters.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 4 (the authors resize to multiples of 4). It works in grey levels:
+    a learning rate far below the authors' 0.01 moves it little.
     Source: Chen et al., "Gated Context Aggregation Network for Image Dehazing and Deraining", WACV 2019;
     github.com/cddlyf/GCANet.
     """

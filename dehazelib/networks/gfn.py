@@ -67,12 +67,10 @@ class Gates(nn.Module):
 class GFN(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), trained towards [0, 1] but not clamped.
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 8; padded by reflection to a multiple of 8
-    (the authors resize).
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 8 (the authors resize to multiples of 8).
     White-balanced, contrast-enhanced and gamma-corrected versions are summed, each times its gate.
-    The released Caffe network: 517,295 parameters, where the table prints 0.514 M; the port in the gUNet repository has
-    498,831. The authors' white balance rounds to 8 bits first; here it does not. Their weights see images with height
-    and width exchanged (MATLAB's Caffe): their kernels are transposed when loaded.
+    The released Caffe network: 517,295 parameters, where the table prints 0.514 M. The authors' white balance rounds
+    to 8 bits first.
     Source: Ren et al., "Gated Fusion Network for Single Image Dehazing", CVPR 2018; github.com/rwenqi/GFN-dehazing.
     """
 

@@ -47,8 +47,7 @@ class GridDehazeNet(nn.Module):
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W; mapped to [-1, 1] inside.
     The first half of the columns passes features down the rows, the second half up; where a left and a
-    vertical neighbour meet, their sum is weighted per channel by learned coefficients (all ones at first).
-    958,051 parameters; the tables print 0.956 M, the 955,747 without the coefficients.
+    vertical neighbour meet, learned coefficients weigh them. The tables print 0.956 M, those without the coefficients.
     Source: Liu et al., "GridDehazeNet: Attention-Based Multi-Scale Network for Image Dehazing", ICCV 2019;
     github.com/proteus1991/GridDehazeNet.
     """

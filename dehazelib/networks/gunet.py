@@ -64,11 +64,8 @@ class Up(nn.Sequential):
 class GUNet(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), trained towards [0, 1] but not clamped.
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; mapped to [-1, 1] and reflect-padded to a multiple of
-    8 inside.
-    Size T: 844,899 parameters.
-    Source: Song et al., "Rethinking Performance Gains in Image Dehazing Networks", 2022; repository
-    IDKiro/gUNet.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; mapped to [-1, 1] inside.
+    Source: Song et al., "Rethinking Performance Gains in Image Dehazing Networks", 2022; repository IDKiro/gUNet.
     """
 
     def __init__(self):

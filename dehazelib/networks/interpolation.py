@@ -6,10 +6,9 @@ from torch.nn import functional as F
 
 
 class Interpolation(nn.Module):
-    """Returns the image enlarged `scale` times by "bilinear" or "bicubic" interpolation; no parameters.
+    """Returns the image, (B, 3, H, W), enlarged `scale` times by "bilinear" or "bicubic" interpolation; no parameters.
 
-    low: (B, 3, H, W) in [0, 1]. Bilinear at scale 2 is exactly the operator with which the released code makes its
-    "high-resolution" target, so it reproduces that target without error.
+    Bilinear at scale 2 is how the released code makes its "high-resolution" target, which it so reproduces exactly.
     """
 
     def __init__(self, scale: int = 2, mode: str = "bilinear"):
@@ -28,10 +27,7 @@ class Interpolation(nn.Module):
 
 
 class Black(nn.Module):
-    """Returns a black image, `scale` times as large: in a teacher's place its affinities are 0. No parameters.
-
-    low: (B, 3, H, W).
-    """
+    """Returns a black image, `scale` times as large: in a teacher's place its affinities are 0. No parameters."""
 
     def __init__(self, scale: int = 2):
         super().__init__()

@@ -13,9 +13,8 @@ class KNetwork(nn.Module):
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W.
     Subclasses name their LAYERS, each as (kernel, maps, read): `read` numbers the earlier layers whose maps it sees,
     0 being the image. A ReLU follows each; the maps of the last are K.
-    Weights are drawn from N(0, 0.02), as by the authors. K passes a ReLU, so a colour whose last bias is drawn negative
-    would start at K = 0 everywhere, get no gradient and stay white for good: the last bias starts at 1 instead, with K
-    near 1 and the network near J = I.
+    Weights are drawn from N(0, 0.02), as by the authors, but the last bias starts at 1, near J = I: where it is drawn
+    negative, K = max(., 0) would start at 0 everywhere, get no gradient and stay there.
     """
 
     LAYERS: tuple[tuple[int, int, tuple[int, ...]], ...]
@@ -54,8 +53,8 @@ class KNetwork(nn.Module):
 class AODNet(KNetwork):
     """AOD-Net: 1,761 parameters (Table 5: 0.00176 M).
 
-    Source: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017; initialisation and training of the PyTorch
-    port github.com/MayankSingal/PyTorch-Image-Dehazing (which also clips the gradient norm at 0.1).
+    Source: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017; initialisation of the PyTorch port
+    github.com/MayankSingal/PyTorch-Image-Dehazing.
     """
 
     LAYERS = (
@@ -70,11 +69,9 @@ class AODNet(KNetwork):
 class LDNet(KNetwork):
     """LD-Net (Light-DehazeNet): AOD-Net's idea with wider layers, 30,187 parameters; not in the tables.
 
-    The publication's colour step after the network (CLAHE on the lightness) is left out, as it moves the image away
-    from its ground truth.
+    The publication's CLAHE after the network is left out, as it moves the image away from its ground truth.
     Source: Ullah et al., "Light-DehazeNet: A Novel Lightweight CNN Architecture for Single Image Dehazing", TIP 2021;
-    layers and training of github.com/hayatkhan8660-maker/Light-DehazeNet (gradient norm clipped at 0.1; the learning
-    rate is an argument there, 1e-4 is AOD-Net's).
+    layers of github.com/hayatkhan8660-maker/Light-DehazeNet.
     """
 
     LAYERS = (
@@ -92,10 +89,8 @@ class LDNet(KNetwork):
 class LSIDFCNN(KNetwork):
     """LSID-FCNN: a `reconstruction` of 4,290 parameters, sized from Table 5 (0.00429 M) and not from a source.
 
-    No code and no layer list of LSID-FCNN was found. Its abstract promises a lightweight end-to-end network without
-    pooling and without fully connected layers. This regressor of AOD-Net's K keeps to that and to the size: five
-    convolutions of three maps each, every one reading all maps before it. What it scores says what such a size can do;
-    it does not test the published network.
+    No code and no layer list of LSID-FCNN was found, only that it has neither pooling nor fully connected layers: here
+    five convolutions of three maps, each reading all before it. Its score does not test the published network.
     Source: Yang, Evans, "Improved single image dehazing methods for resource-constrained platforms", J. Real-Time Image
     Processing 2021 (abstract only); K from Li et al., ICCV 2017.
     """

@@ -67,9 +67,8 @@ class DenseFusion(nn.Module):
 class MSBDN(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), trained towards [0, 1] but not clamped.
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32; padded by reflection to a multiple of 16. At each
-    decoder level the "strengthen, operate, subtract" boosting adds the skip to the enlarged feature,
-    refines, and subtracts the enlarged feature again. 31,353,061 parameters.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32. At each decoder level the "strengthen, operate, subtract"
+    boosting adds the skip to the enlarged feature, refines, and subtracts the enlarged feature again.
     Source: Dong et al., "Multi-Scale Boosted Dehazing Network with Dense Feature Fusion", CVPR 2020;
     github.com/BookerDeWitt/MSBDN-DFF, networks/MSBDN-DFF-v1-1.py.
     """

@@ -41,15 +41,12 @@ class MSCNN(nn.Module):
     """Returns the dehazed image, (B, 3, H, W), unclamped.
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W of 32 or more.
-    form="port" (8,014 parameters, the figure in Table 5): no ReLU, no normalisation, airlight 1, sides padded
-    by reflection to a multiple of 32. form="official" (8,435 parameters, as in the authors' weights): ReLU
-    and local response normalisation, input divided by the estimated airlight, transmission refined by a
-    guided filter and limited to [0.1, 0.9]. There the coarse map takes the place of the sixth map of the fine
-    network, as published; the authors' demonstration code skips this step whenever both have the same size,
-    and with the padding stored in their weights they always do. gamma: exponent of the official form's
-    transmission, 0.8 to 1.5, more for denser haze. Both forms are trained here on the dehazed image; the
-    authors regressed the transmission itself (MSE), which pairs of images do not carry. Raises ValueError for
-    an unknown form.
+    form="port" (8,014 parameters, as in Table 5): no ReLU, no normalisation, airlight 1, sides padded to a multiple of
+    32. form="official" (8,435 parameters, as in the authors' weights): ReLU and local response normalisation, input
+    divided by the estimated airlight, transmission refined by a guided filter and limited to [0.1, 0.9]; the coarse
+    map takes the place of the fine network's sixth. Both are trained on the dehazed image, not on the transmission as
+    by the authors. gamma: exponent of the official form's transmission, 0.8 to 1.5, more for denser haze. Raises
+    ValueError for an unknown form.
     Source: Ren et al., "Single Image Dehazing via Multi-Scale Convolutional Neural Networks", ECCV 2016; port
     and its training: github.com/IDKiro/gUNet; official: github.com/rwenqi/Multi-scale-CNN-Dehazing.
     """

@@ -36,9 +36,8 @@ class DehazingBlock(nn.Module):
 class PFDN(nn.Module):
     """Returns the dehazed image, (B, 3, H, W) in [0, 1] (final tanh).
 
-    hazy: (B, 3, H, W) RGB in [0, 1], any H and W of 32 or more (reflection-padded to a multiple of 16
-    inside). 11,268,611 parameters where the table prints 11.278 M. The publication estimates airlight and
-    transmission of the features in two branches; the port, the only public code, merges them into one.
+    hazy: (B, 3, H, W) RGB in [0, 1], any H and W of 32 or more. 11,268,611 parameters where the table prints 11.278 M.
+    The publication has two branches for airlight and transmission; the port, the only public code, merges them.
     Source: Dong, Pan, "Physics-Based Feature Dehazing Networks", ECCV 2020; layers and training of
     github.com/IDKiro/gUNet.
     """

@@ -10,11 +10,8 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 def recover_from_k(hazy: Tensor, k: Tensor) -> Tensor:
     """Returns the clear image J = max(K I - K + 1, 0), (B, 3, H, W).
 
-    hazy: (B, 3, H, W) in [0, 1]. k: (B, 3, H, W), at least 0; transmission and airlight in one map, 1 where
-    there is no haze. Source: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017, with b = 1.
-
-    >>> recover_from_k(torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 1.5)).unique()
-    tensor([0.2500])
+    hazy: (B, 3, H, W) in [0, 1]. k: (B, 3, H, W), at least 0, 1 where there is no haze.
+    Source: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017, with b = 1.
     """
     return torch.relu(k * hazy - k + 1)
 
@@ -25,20 +22,13 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def minimum_filter(image: Tensor, patch: int) -> Tensor:
-    """Returns the minimum of each channel over a patch x patch window, (B, C, H, W).
-
-    At the border the window holds only pixels of the image. Raises ValueError if patch is not odd and
-    positive.
-    """
-    if patch < 1 or patch % 2 == 0:
-        raise ValueError(f"patch is {patch}: the window is centred on its pixel, so use an odd size.")
+    """Returns the minimum of each channel over a patch x patch window within the image, (B, C, H, W); patch: odd."""
     return -F.max_pool2d(-image, patch, stride=1, padding=patch // 2)
 
 
 def dark_channel(image: Tensor, patch: int = 15) -> Tensor:
-    """Returns the minimum over colours and over a patch x patch window, (B, 1, H, W).
+    """Returns the minimum over colours and over a patch x patch window, (B, 1, H, W). image: (B, 3, H, W).
 
-    image: (B, 3, H, W). Raises ValueError if patch is not odd and positive.
     Source: He, Sun, Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009.
     """
     return minimum_filter(image.amin(1, keepdim=True), patch)
@@ -71,12 +61,8 @@ def guided_filter(guide: Tensor, source: Tensor, radius: int, eps: float) -> Ten
 
     guide: (B, 1, H, W). source: (B, C, H, W). radius: pixels. eps: in squared units of guide, below it an
     edge is noise.
-    Raises ValueError if guide and source do not fit together.
     Source: He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, equations (5), (6) and (8).
     """
-    if guide.shape[1] != 1 or guide.shape[2:] != source.shape[2:]:
-        raise ValueError(f"guide {tuple(guide.shape)} must have one channel and the height and width of "
-                         f"source {tuple(source.shape)}.")
     mean_guide, mean_source = box_mean(guide, radius), box_mean(source, radius)
     covariance = box_mean(guide * source, radius) - mean_guide * mean_source
     variance = box_mean(guide * guide, radius) - mean_guide * mean_guide

@@ -30,8 +30,8 @@ def enlarge() -> list[nn.Module]:
 class SRResNet(nn.Module):
     """Returns the image enlarged four times: (B, 3, h, w) in [0, 1] -> (B, 3, 4h, 4w), not clamped.
 
-    This is the best-known PyTorch port (instance normalisation, LeakyReLU, no biases): 1,546,752 parameters. The
-    published network (batch normalisation, PReLU) has 1,547,350; the table's 1.5 M fits both.
+    The best-known PyTorch port (instance normalisation, LeakyReLU, no biases); the published network has batch
+    normalisation and PReLU. The table's 1.5 M fits both.
     Source: Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network", CVPR
     2017; github.com/twtygqyy/pytorch-SRResNet.
     """

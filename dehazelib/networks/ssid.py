@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.distillation.objectives import Objective
-from dehazelib.networks.cycle_dehaze import PatchDiscriminator, normal_weights
+from dehazelib.networks.cycle_dehaze import PatchDiscriminator, ResidualBlock, normal_weights
 from dehazelib.networks.layers import conv, padded
 from dehazelib.networks.physics import dark_channel
 
@@ -13,19 +13,8 @@ MSE, DARK_CHANNEL, TOTAL_VARIATION, PENALTY = 1000.0, 1e-4, 1e-4, 10.0  # weight
 PATCH = 7  # of the dark channel, pixels
 
 
-class ResidualBlock(nn.Module):
-    """Two reflect-padded convolutions without norm inside one skip connection."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv1, self.conv2 = (conv(channels, channels, padding_mode="reflect") for _ in range(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(torch.relu(self.conv1(x)))
-
-
 def residual_blocks(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*[ResidualBlock(channels) for _ in range(count)])
+    return nn.Sequential(*[ResidualBlock(channels, nn.Identity) for _ in range(count)])
 
 
 class SSID(nn.Module):
@@ -72,11 +61,9 @@ class SSIDObjective(Objective):
     """Wasserstein GAN + 1000 x MSE + 1e-4 x (dark channel + total variation), both summed over the batch's
     pixels.
 
-    Group 0: the network; group 1: the critic, with gradient penalty, one step per batch (the authors took
-    five). Images are in [-1, 1] for every term but the dark channel. The authors' unlabelled photographs with
-    real haze are not in a training batch, so the two unsupervised terms act on the dehazed images of the
-    batch itself; their weights stay constant (the authors multiply them by 0.99 every 2,000 steps), and the
-    VGG-19 perceptual term (weight 10) is left out.
+    Group 0: the network; group 1: the critic, with gradient penalty, one step per batch (the authors took five). There
+    are no photographs with real haze in a batch: the two unsupervised terms act on its dehazed images, with constant
+    weights. The VGG-19 perceptual term (weight 10) is left out.
     Source: Li et al., IEEE TIP 2020; weights from Prevalenter/semi-dehazing, run_id_1.sh.
     """
 

@@ -139,16 +139,14 @@ class ZID(nn.Module):
 
     hazy: (B, 3, H, W) RGB in [0, 1], any H and W >= 32. The networks see the centre crop to multiples of 32,
       as published (448x608 of 460x620); transmission and airlight are extended to the rim by replication.
-    steps: updates per image, 500 as published; the result is that of the last step. No ground truth is used:
-      the published scores stop at the best PSNR instead, see dehaze_with_oracle_stopping.
+    steps: updates per image, 500 as published; the last one's result is returned. For the published scores see
+      OracleStoppedZID.
     seed: of the initial weights and of the airlight's noise, the same for every image.
-    size: (H, W) of the image whose networks `decomposition` holds. They are what parameters() counts, because
-      the airlight network depends on the image size, and the starting point for images of that size; they are
-      never changed. Images of another size start from networks of their own.
+    size: (H, W) of images that start from `decomposition`, which is never changed; others start from networks of
+      their own, as the airlight network depends on the size.
     Raises ValueError if steps < 1.
     Source: Li et al., "Zero-Shot Image Dehazing", IEEE TIP 2020; repository XLearning-SCU/2020-TIP-ZID. Two
-    things differ: the guided filter's guide is grey, not RGB, and the airlight prior is the colour of the
-    brightest pixel of the dark channel's top 0.01 %, not their maximum per colour.
+    things differ: the guided filter's guide is grey, and the airlight prior is one pixel's colour.
     """
 
     def __init__(self, steps: int = 500, seed: int = 0, size: tuple[int, int] = (460, 620)):
@@ -209,24 +207,21 @@ class ZID(nn.Module):
             yield loss.item(), *maps
 
 
-def dehaze_with_oracle_stopping(model: ZID, hazy: Tensor, clear: Tensor, every: int = 5) -> Tensor:
-    """Returns the best of all steps *as judged by the ground truth*: an upper bound, not a dehazing method.
-
-    This is what the authors' script for paired data reports. hazy, clear: (B, 3, H, W) in [0, 1]. every:
-    steps between looks at the ground truth, besides the last one. Returns (B, 3, H, W) in [0, 1].
-    """
-    results = []
-    for image, truth in zip(hazy.split(1), clear.split(1)):
-        tried = (recover(image, t, a) for i, (_, t, a) in enumerate(model.fit(image))
-                 if i % every == 0 or i == model.steps - 1)
-        results.append(min(tried, key=lambda dehazed: F.mse_loss(dehazed, truth).item()))  # highest PSNR
-    return torch.cat(results)
-
-
 class OracleStoppedZID(ZID):
-    """ZID scored as its authors score it: the best step as judged by the ground truth. Not a dehazing method."""
+    """ZID scored as its authors score paired data: the best step *as judged by the ground truth*, which is an upper
+    bound and not a dehazing method.
+
+    forward(hazy, clear), both (B, 3, H, W) in [0, 1], returns (B, 3, H, W) in [0, 1]; it looks at the ground truth
+    every LOOK steps, and at the last one.
+    """
 
     needs_ground_truth = True
+    LOOK = 5
 
     def forward(self, hazy: Tensor, clear: Tensor) -> Tensor:
-        return dehaze_with_oracle_stopping(self, hazy, clear)
+        results = []
+        for image, truth in zip(hazy.split(1), clear.split(1)):
+            tried = (recover(image, t, a) for i, (_, t, a) in enumerate(self.fit(image))
+                     if i % self.LOOK == 0 or i == self.steps - 1)
+            results.append(min(tried, key=lambda dehazed: F.mse_loss(dehazed, truth).item()))  # highest PSNR
+        return torch.cat(results)

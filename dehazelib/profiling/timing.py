@@ -17,9 +17,7 @@ def compare(methods: dict[str, Callable[[], object]], repeats: int = 7, seconds:
 
     Every method but those called `warm` runs once to warm up; then each repeat runs all methods in turn, so that
     whatever else slows the machine slows them alike. After three repeats no new one begins once `seconds` are spent; a
-    method that takes longer than that the first time is not run again: its warm-up, if it had one, is its one repeat.
-    methods: name -> function without arguments. device: "cuda" waits for the GPU before and after each call.
-    Raises ValueError without methods or repeats.
+    method that takes longer the first time is not run again. Raises ValueError without methods or repeats.
     """
     if not methods or repeats < 1:
         raise ValueError(f"compare needs methods and at least one repeat, not {len(methods)} and {repeats}.")

@@ -26,9 +26,8 @@ class Tuning:
 def candidates(spec: Spec) -> dict[str, Tuning]:
     """Returns what is worth timing on a GPU.
 
-    Compilation is for plain losses: the authors' objectives call parts of their networks, which would stay eager. CUDA
-    graphs are for those without the affinity framework: it measures its gradients by a second backward pass, which a
-    recorded graph cannot give. The fused kernels have no room for the many channels of intermediate features.
+    The authors' objectives call parts of their networks, which compilation would leave eager; the framework's second
+    backward pass is none of a recorded graph's; intermediate features have too many channels for the fused kernels.
     """
     tunings = {"contiguous": Tuning(False), "channels last": Tuning(True)}
     if spec.loss != "objective":

@@ -5,11 +5,11 @@ all cores. On GPUs there is a worker for each.
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import traceback
 from collections.abc import Iterator
-from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -204,14 +204,14 @@ def serve(connection: Connection, settings: Settings, gpu: int | None, threads: 
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpu + 1)))).split(",")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu]
     torch.set_num_threads(threads)
-    study = OpenedOnce(settings)
+    opened = functools.cache(lambda: runs.open_study_data(settings))
     while True:
         try:
             spec = Spec(**connection.recv())
         except (EOFError, OSError):
             return
         try:
-            runs.train_or_load(settings, [spec], lambda: study.data)
+            runs.train_or_load(settings, [spec], opened)
             error = ""
         except KeyboardInterrupt:
             return
@@ -222,17 +222,6 @@ def serve(connection: Connection, settings: Settings, gpu: int | None, threads: 
             connection.send(error)
         except OSError:  # the parent was killed
             return
-
-
-class OpenedOnce:
-    """A study's data, opened when the first run needs them."""
-
-    def __init__(self, settings: Settings):
-        self.settings = settings
-
-    @cached_property
-    def data(self):
-        return runs.open_study_data(self.settings)
 
 
 def _print_to(file: Path) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.nn import AvgPool2d
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -36,10 +35,6 @@ def image(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def random_rotation(channels):
-    return torch.linalg.qr(features(channels, pixels=channels, batch=1)[0])[0]
-
-
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_value_and_gradient_equal_the_literal_form(distance, channels):
@@ -49,17 +44,6 @@ def test_value_and_gradient_equal_the_literal_form(distance, channels):
     assert expected > 0.01  # otherwise the comparison would say little
     torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("channels", CHANNELS)
-@pytest.mark.parametrize("distance", DISTANCES)
-def test_gradient_passes_gradcheck(distance, channels):
-    student, teacher = pair(*channels, pixels=9)
-
-    def tiled(student):
-        return affinity_distance(student, teacher, distance, tile_elements=20)
-
-    assert torch.autograd.gradcheck(tiled, (student.requires_grad_(),))
 
 
 def test_hand_computed_values():
@@ -91,16 +75,6 @@ def test_float32_stays_accurate_near_agreement(distance):
     if distance != "l1":  # a sign may differ where an entry of H - C is zero but for rounding
         error = (gradient - expected[1]).norm() / expected[1].norm()
         assert error < 1e-5
-
-
-@pytest.mark.parametrize("distance", DISTANCES)
-def test_rotating_the_channels_is_invisible(distance):
-    student, teacher = pair(4, 4)
-    rotated = random_rotation(4) @ teacher
-    torch.testing.assert_close(
-        affinity_distance(student, rotated, distance), affinity_distance(student, teacher, distance)
-    )
-    assert affinity_distance(teacher, rotated, distance) < 1e-13
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -138,18 +112,6 @@ def test_half_precision_and_autocast_compute_in_float32(distance):
     torch.testing.assert_close(value, expected)
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
-def test_value_does_not_depend_on_whether_a_gradient_is_wanted(distance):
-    student, teacher = pair()
-    expected, _ = value_and_gradient(affinity_distance, student, teacher, distance)
-    plain = affinity_distance(student, teacher, distance)
-    with torch.no_grad():
-        silent = affinity_distance(student.clone().requires_grad_(), teacher, distance)
-    assert not plain.requires_grad and not silent.requires_grad
-    torch.testing.assert_close(plain, expected, rtol=1e-14, atol=0)
-    torch.testing.assert_close(silent, expected, rtol=1e-14, atol=0)
-
-
 class LargestTensor(TorchDispatchMode):
     """Records the element count of the largest tensor any operation returns."""
 
@@ -183,16 +145,6 @@ def test_pooled_averages_cells_and_leaves_out_the_rest():
     assert cells.shape == (2, 3, 6)
     torch.testing.assert_close(cells[1, 2, 5], maps[1, 2, 4:8, 8:12].mean())
     assert pooled(image(1, 3, 11, 11), (4, 4)).shape == (1, 3, 16)  # averaging by 2 gives 5x5, cropped
-
-
-def test_loss_pools_a_twice_as_large_teacher_by_eight():
-    student, teacher = image(2, 3, 32, 48), image(2, 5, 64, 96, seed=1)
-    by_four, by_eight = AvgPool2d(4)(student).flatten(2), AvgPool2d(8)(teacher).flatten(2)
-    for distance in DISTANCES:
-        expected = affinity_distance_reference(by_four.double(), by_eight.double(), distance).float()
-        actual = affinity_loss(student, teacher, distance=distance)
-        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=0)
-    assert torch.equal(affinity_loss(student, teacher), affinity_loss(student, teacher, distance="l2_norm"))
 
 
 def test_input_size_sets_the_grid_for_maps_of_another_size():

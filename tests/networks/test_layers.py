@@ -7,13 +7,6 @@ from torch import nn
 from dehazelib.networks.layers import conv, pad_to, padded
 
 
-@pytest.mark.parametrize("kernel, dilation", [(1, 1), (3, 1), (3, 2), (7, 3)])
-def test_a_convolution_keeps_the_size_and_at_stride_two_halves_it(kernel, dilation):
-    image = torch.rand(1, 3, 12, 20)
-    assert conv(3, 5, kernel, dilation=dilation)(image).shape == (1, 5, 12, 20)
-    assert conv(3, 5, kernel, 2, dilation=dilation)(image).shape == (1, 5, 6, 10)
-
-
 @pytest.mark.parametrize("height, width, taller, wider", [(32, 48, 32, 48), (35, 53, 40, 56), (33, 41, 40, 48)])
 def test_padding_reflects_the_right_and_lower_edges_to_the_next_multiple(height, width, taller, wider):
     image = torch.rand(2, 3, height, width)

@@ -1,12 +1,7 @@
 """The physics that several networks share, and the dark channel prior, which is nothing else."""
 
-import os
-from pathlib import Path
 
-import numpy as np
-import pytest
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
 from dehazelib.haze import add_haze
@@ -26,8 +21,6 @@ def test_dark_channel_is_the_minimum_over_colours_and_patch():
     assert dark.shape == (2, 1, 20, 24)
     assert dark[1, 0, 10, 10] == image[1, :, 8:13, 8:13].min()
     assert dark[0, 0, 0, 23] == image[0, :, :3, 21:].min()
-    with pytest.raises(ValueError, match="odd"):
-        physics.dark_channel(image, 4)
 
 
 def test_airlight_is_the_colour_of_the_thickest_haze_of_each_image():
@@ -50,8 +43,6 @@ def test_guided_filter_keeps_what_is_linear_in_the_guide_and_smooths_the_rest(pa
     linear = torch.cat([2 * guide - 1, 0.5 * guide], 1)
     torch.testing.assert_close(physics.guided_filter(guide, linear, 8, 1e-9), linear, atol=5e-3, rtol=0)
     assert physics.guided_filter(guide, noise, 8, 1e-2).std() < 0.3 * noise.std()
-    with pytest.raises(ValueError, match="one channel"):
-        physics.guided_filter(noise, guide, 8, 1e-3)
 
 
 def psnr(image, target):
@@ -64,19 +55,3 @@ def test_dark_channel_prior_removes_synthetic_haze():
     t = torch.full((1, 1, 128, 128), 0.4)
     hazy = add_haze(clear, t, 1.0)
     assert psnr(DarkChannelPrior()(hazy), clear) > psnr(hazy, clear) + 5
-
-
-def test_dark_channel_prior_improves_a_sots_image():
-    folder = Path(os.environ.get("DEHAZE_DATA", "")) / "SOTS" / "indoor"
-    if not os.environ.get("DEHAZE_DATA") or not folder.is_dir():
-        pytest.skip("no data")
-
-    def read(pattern: str) -> torch.Tensor:
-        image = Image.open(next(folder.glob(pattern))).convert("RGB")
-        left, top = (image.width - 620) // 2, (image.height - 460) // 2
-        pixels = np.asarray(image.crop((left, top, left + 620, top + 460)), dtype=np.float32) / 255
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None]
-
-    hazy, clear = read("hazy/1400_3.*"), read("gt/1400.*")
-    assert psnr(hazy, clear) == pytest.approx(12.81, abs=0.01)
-    assert psnr(DarkChannelPrior()(hazy), clear) > 18

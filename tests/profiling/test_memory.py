@@ -29,8 +29,3 @@ def test_another_process_stays_the_same():
         assert call(os.getpid) == first != os.getpid()
         with pytest.raises(ValueError, match="invalid literal"):
             call(int, "x")
-
-
-def test_an_error_in_a_fresh_process_arrives():
-    with pytest.raises(ValueError, match="invalid literal"):
-        memory.in_fresh_processes(int, [("x",)])

@@ -1,6 +1,5 @@
 """Autotuning: the fastest way is taken, once per machine and kind of run; it changes no more than rounding."""
 
-import json
 import os
 from types import SimpleNamespace
 
@@ -10,12 +9,11 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from dehazelib import networks, paths
+from dehazelib import networks
 from dehazelib.data.pairs import Frames, Pair, Pairs
 from dehazelib.data.sources import Data
 from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.spec import Spec
-from dehazelib.training import autotune
 from dehazelib.training import loop as training
 from dehazelib.training.autotune import Tuning, candidates, fastest
 from dehazelib.training.state import TrainingState
@@ -59,14 +57,6 @@ def test_a_candidate_that_does_not_run_is_passed_over_and_named(capsys):
         fastest(SPEC, SHAPE, "a third GPU", times(dict.fromkeys(tunings))[0])
 
 
-def test_a_new_candidate_is_timed_though_the_others_were(monkeypatch):
-    tunings = candidates(SPEC)
-    milliseconds, asked = times(dict.fromkeys(tunings.values(), 2.0) | {Tuning(True, "new"): 1.0})
-    assert fastest(SPEC, SHAPE, "a GPU", milliseconds) == next(iter(tunings.values()))
-    monkeypatch.setattr(autotune, "candidates", lambda spec: tunings | {"new": Tuning(True, "new")})
-    assert fastest(SPEC, SHAPE, "a GPU", milliseconds) == Tuning(True, "new")
-
-
 def test_cuda_graphs_are_for_plain_losses():
     assert "CUDA graphs" in candidates(SPEC)
     assert "CUDA graphs" not in candidates(SPEC.replace(features="outputs", teacher="bilinear"))
@@ -104,19 +94,6 @@ def test_every_candidate_takes_the_framework_s_steps_but_for_rounding(monkeypatc
     assert graphs and losses == pytest.approx([losses[0]] * len(losses), rel=1e-5)
 
 
-def test_the_memory_layout_changes_no_more_than_rounding():
-    torch.manual_seed(0)
-    batch, weights = (torch.rand(2, 3, 24, 24), torch.rand(2, 3, 24, 24)), []
-    for tuning in (Tuning(False), Tuning(True)):
-        fabric = Fabric(accelerator="cpu", devices=1)
-        state = TrainingState(SPEC.replace(lr=1e-5, steps=3), fabric, None, None, tuning)
-        for _ in range(3):
-            state.update(fabric, *batch)
-        weights.append(state.network.state_dict())
-    for name, value in weights[0].items():
-        torch.testing.assert_close(value, weights[1][name], rtol=0, atol=2e-6)
-
-
 @pytest.mark.parametrize("device, processes, tunable", [("cpu", 1, False), ("cuda", 1, True), ("cuda", 2, False)])
 def test_one_gpu_is_tuned_and_neither_a_cpu_nor_several_processes(monkeypatch, device, processes, tunable):
     fabric = SimpleNamespace(device=torch.device(device), world_size=processes)
@@ -125,19 +102,6 @@ def test_one_gpu_is_tuned_and_neither_a_cpu_nor_several_processes(monkeypatch, d
         monkeypatch.setattr(training, "fastest", None)
         spec = SPEC.replace(channels_last=False)
         assert training.tuned(spec, None, fabric, None, Hardware(), 2) == Tuning(False)
-
-
-def test_what_other_processes_found_meanwhile_is_kept():
-    file = paths.cache() / "tuning.json"
-    theirs = {"another run": {"choice": {"channels_last": True, "compiled": ""}, "ms": {}}}
-
-    def milliseconds(tuning):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(theirs))
-        return 1.0
-
-    fastest(SPEC, SHAPE, "a GPU", milliseconds)
-    assert theirs.items() <= json.loads(file.read_text()).items() and len(json.loads(file.read_text())) == 2
 
 
 @pytest.mark.parametrize("name", ["fsrcnn_x2", "fsrcnn_x4", "srresnet", "drn_s"])

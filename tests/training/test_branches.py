@@ -7,8 +7,7 @@ from safetensors.torch import load_file
 
 from dehazelib.data.sources import open_data
 from dehazelib.experiments.settings import Settings
-from dehazelib.experiments.spec import Spec, read
-from dehazelib.experiments.variant import Variant
+from dehazelib.experiments.spec import Spec
 from dehazelib.study import Study
 from dehazelib.training import checkpoint, loop, runs
 from dehazelib.training.state import TrainingState
@@ -82,19 +81,6 @@ def test_a_run_can_start_from_a_checkpoint_that_another_kept(tmp_path, data, mon
 def test_a_run_comes_after_the_one_whose_checkpoint_it_starts_from():
     decay = TRUNK.replace(label="trunk-student-decay", start=f"{TRUNK.id}@4")
     assert runs.with_predecessors([decay], [decay, TRUNK]) == [TRUNK, decay]
-
-
-def test_only_runs_with_scales_name_them_in_their_file(tmp_path):
-    assert "scales" not in Spec().text()
-    (tmp_path / "spec.yaml").write_text(TRUNK.text())
-    assert read(tmp_path / "spec.yaml") == TRUNK and TRUNK.replace(scales="").id != TRUNK.id
-
-
-@pytest.mark.parametrize("label, change", [("trunk-student", ""), ("trunk-student-decay", "decay")])
-def test_the_labels_of_the_trunk_and_its_branches_are_known(label, change):
-    variant = Variant.of(label)
-    assert (variant.label, variant.long, variant.change) == (label, "trunk", change)
-    assert variant.scored and variant.on_all_pairs and not variant.guided
 
 
 def test_a_run_that_the_profile_does_not_plan_is_found_by_its_id(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """The training loop: resumption, repetition, several processes, learning."""
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -31,11 +30,10 @@ from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.spec import Spec
 from dehazelib.profiling import memory
 from dehazelib.training import checkpoint, progress, state
-from dehazelib.training.autotune import Tuning
 from dehazelib.training.checkpoint import CHECKPOINT, LOG, WEIGHTS
 from dehazelib.training.launch import launch
 from dehazelib.training.loop import train
-from dehazelib.training.state import TrainingState, learning_rate
+from dehazelib.training.state import TrainingState
 from dehazelib.training.stopping import stop_requested
 
 TINY = Spec(network="tiny", steps=6, batch=2, crop=32, validations=2, validation_pairs=1, warmup=1)
@@ -118,19 +116,6 @@ def test_the_average_is_that_of_torch():
     expected = {key.removeprefix("module."): value for key, value in theirs.state_dict().items() if key != "n_averaged"}
     assert all(torch.equal(value, expected[key]) for key, value in state.network.state_dict().items())
     assert not torch.equal(state.network.body[0].weight, state.objective.module.network.body[0].weight)
-
-
-def test_a_compiled_network_is_validated_without_being_compiled_again(monkeypatch):
-    def refuse(*_, **more):
-        raise AssertionError("compiled")
-
-    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", refuse)
-    state, fabric = state_of(TINY, Tuning(False, "default"))
-    state.step = 1
-    state.validate(tiny_data(), fabric)
-    assert math.isfinite(state.log[0]["validation_psnr_rgb"])
-    with pytest.raises(Exception, match="compiled"):
-        state.network(torch.rand(1, 3, 32, 32))
 
 
 class Killed(Exception):
@@ -271,20 +256,6 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
         train(TINY, tiny_data(), tmp_path / "run")
 
 
-def test_an_unlike_number_in_a_clipped_gradient_is_told_as_divergence(tmp_path):
-    spec = TINY.replace(lr=1e30, steps=6, validations=2, clip=1.0)
-    with pytest.raises(FloatingPointError, match="lower lr or set clip"):
-        trained(spec, tmp_path / "run")
-
-
-@pytest.mark.parametrize("given, seconds", [(None, 30), ("", 30), ("0", 0), ("2.5", 2.5)])
-def test_the_time_between_checkpoints_is_the_variable_s(monkeypatch, given, seconds):
-    monkeypatch.delenv("DEHAZE_CHECKPOINT_SECONDS", raising=False)
-    if given is not None:
-        monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
-    assert paths.checkpoint_seconds() == seconds
-
-
 @pytest.mark.parametrize("given", ["abc", "-1", "nan"])
 def test_a_wrong_time_between_checkpoints_is_named(monkeypatch, given):
     monkeypatch.setenv("DEHAZE_CHECKPOINT_SECONDS", given)
@@ -302,25 +273,10 @@ def test_training_lowers_the_loss_and_keeps_the_best_validation_weights(tmp_path
     assert kept == pytest.approx(log.validation_psnr_rgb.max(), abs=1e-4)
 
 
-def test_a_validation_that_is_no_number_stops_the_run_rather_than_leave_it_without_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(state, "mean_psnr", lambda *_: math.nan)
-    (tmp_path / "run").mkdir()
-    with pytest.raises(FloatingPointError, match="the validation nan dB at step"):
-        train(TINY, tiny_data(), tmp_path / "run")
-    assert not (tmp_path / "run" / WEIGHTS).exists()
-
-
 def test_a_loss_that_is_not_finite_stops_with_one_line(tmp_path):
     (tmp_path / "run").mkdir()
     with pytest.raises(FloatingPointError, match="the loss is (nan|inf)"):
         train(TINY.replace(network="student", lr=1e30, warmup=0, schedule="constant"), tiny_data(), tmp_path / "run")
-
-
-def test_learning_rates_of_the_recipes():
-    paper = Spec(lr=1e-5, schedule="step", decay=0.98, decay_steps=10, steps=30)
-    assert [learning_rate(paper, k) for k in (0, 9, 10, 29)] == pytest.approx([1e-5, 1e-5, 0.98e-5, 0.98**2 * 1e-5])
-    cosine = Spec(lr=1.0, schedule="cosine", warmup=4, steps=24)
-    assert [learning_rate(cosine, k) for k in (0, 3, 4, 14)] == pytest.approx([0.25, 1.0, 1.0, 0.5])
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

@@ -7,12 +7,10 @@ from hashlib import sha256
 
 import pandas as pd
 import pytest
-import torch
 
 from dehazelib.data.images import DataError
 from dehazelib.data.sources import open_data
 from dehazelib.experiments import plan
-from dehazelib.experiments.hardware import Hardware
 from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import Spec
 from dehazelib.training import runs
@@ -90,20 +88,6 @@ def test_a_network_fitted_to_each_image_has_its_own_seed_and_minutes_and_fewer_o
     assert not first.scored(few.replace(test_pairs=9))  # two of other pairs
 
 
-def test_a_network_fitted_to_each_image_can_be_scored_alone(settings, tmp_path):
-    one = runs.run(tmp_path, plan.baseline(settings.replace(zero_shot_steps=1), "zid"))
-    assert len(one.score(open_data("rooms").tests["rooms"].subset(1))) == 1
-
-
-def test_a_gpu_that_was_not_used_is_not_recorded(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.provenance, "environment", lambda: {"gpu": "H100"})
-    one, data = runs.Run(tmp_path, plan.student(Settings())), open_data("rooms")
-    one.folder.mkdir()
-    for device, gpu in (("cpu", ""), ("cuda", "H100")):
-        one.write_provenance(data, {"device": device})
-        assert one.provenance()["gpu"] == gpu
-
-
 def test_only_missing_images_are_scored(settings, finished, monkeypatch):
     one, pairs = finished[1], next(iter(open_data("rooms").tests.values()))
     known, computed = one.scores(), []
@@ -135,14 +119,6 @@ def test_rows_carry_their_provenance(settings, finished):
     assert environment["manifest"] == table.loc["student", "manifest"]
 
 
-def test_collecting_twice_writes_the_same_bytes(settings, finished):
-    names = ("scores.csv", "runs.csv", "curves.csv", "environment.json")
-    collect(settings)
-    first = [(settings.folder / name).read_bytes() for name in names]
-    collect(settings)
-    assert first == [(settings.folder / name).read_bytes() for name in names]
-
-
 def test_a_run_is_refused_on_other_data(settings, finished):
     one = finished[1]
     (one.folder / "manifest.txt").write_text("ffffffffffff\n")
@@ -172,34 +148,6 @@ def test_a_study_takes_no_new_run_on_other_data_than_those_of_its_finished_runs(
     assert len(runs.train_or_load(settings, [finished[1].spec])) == 1  # nothing is missing: nothing is opened
 
 
-def test_old_provenance_without_cores_is_collected(settings, finished):
-    file = finished[1].folder / "provenance.json"
-    text = file.read_text()
-    facts = json.loads(text)
-    file.write_text(json.dumps({k: v for k, v in facts.items() if k not in ("cores", "threads", "weights_sha256")}))
-    collect(settings)
-    row = pd.read_csv(settings.folder / "runs.csv").set_index("run").loc[finished[1].spec.id]
-    file.write_text(text)
-    assert pd.isna(row["cores"]) and pd.isna(row["threads"]) and row["processor"] == facts["processor"]
-
-
-def test_a_run_is_scored_on_the_device_of_the_settings(settings, finished, monkeypatch):
-    """The device "meta" stands for a GPU: it is there on every machine."""
-    monkeypatch.setattr(Hardware, "device", property(lambda self: torch.device({"cuda": "meta"}[self.accelerator])))
-    seen, whole = [], runs.scores
-
-    def noted(network, spec, pairs):
-        seen.append({p.device.type for p in network.parameters()})
-        return whole(network.to_empty(device="cpu"), spec, pairs)
-
-    monkeypatch.setattr(runs, "scores", noted)
-    one, data = finished[1], open_data("rooms")
-    known = (one.folder / "scores.csv").read_bytes()
-    one.score_all(settings.replace(accelerator="cuda", test_pairs=5), data)
-    (one.folder / "scores.csv").write_bytes(known)
-    assert seen and all(devices == {"meta"} for devices in seen)
-
-
 def test_a_run_that_another_process_trains_is_waited_for_and_loaded(tmp_path, monkeypatch, capfd):
     """A thread stands for the second process: the lock belongs to the open file."""
     monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("it was trained twice"))
@@ -212,22 +160,6 @@ def test_a_run_that_another_process_trains_is_waited_for_and_loaded(tmp_path, mo
         one.write_provenance(data, {})  # the first one has finished
     second.join(60)
     assert not second.is_alive() and one.done
-
-
-def test_images_that_another_process_scores_are_not_scored_twice(settings, finished, monkeypatch):
-    one, pairs = finished[1], next(iter(open_data("rooms").tests.values())).subset(7)
-    rows = runs.scores(one.network(), one.spec, pairs)
-    known = (one.folder / "scores.csv").read_bytes()
-    monkeypatch.setattr(runs, "scores", lambda *_: pytest.fail("they were scored twice"))
-    second = threading.Thread(target=one.score, args=(pairs,))
-    with one.locked():
-        second.start()
-        second.join(0.5)
-        assert second.is_alive()
-        rows.to_csv(one.folder / "scores.csv", index=False)
-    second.join(60)
-    (one.folder / "scores.csv").write_bytes(known)
-    assert not second.is_alive()
 
 
 def test_only_the_first_of_several_processes_writes_specification_and_manifest(tmp_path, monkeypatch):
@@ -302,10 +234,6 @@ def test_a_crash_after_the_last_step_loses_no_training(tmp_path, monkeypatch):
 def test_an_unknown_run_names_those_that_are_there(settings, finished):
     with pytest.raises(FileNotFoundError, match="No run nothing-s0-00000000 in .*student-s0"):
         runs.find(settings.runs_folder, "nothing-s0-00000000")
-
-
-def test_the_hazy_input_scores_as_a_run_without_training(finished):
-    assert len(finished[2].scores()) == 4 and finished[2].log().empty
 
 
 def test_the_last_of_the_longest_runs_are_scored_on_all_pairs_the_others_on_some():
