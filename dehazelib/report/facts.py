@@ -255,7 +255,18 @@ def card(rows: Rows) -> dict:
         "label": label, "last": phases.iloc[-1].to_dict(), "phases": phases.to_dict("records"),
         "minutes": phases.minutes.sum(), "machine": Machine.of(phases.iloc[-1]),
         "levels": scores.psnr_rgb.groupby(level).mean(), "distribution": lambda label: distribution(rows, label),
+        "photographs": on_photographs(rows),
     }
+
+
+def on_photographs(rows: Rows) -> dict:
+    """Returns what each set of weights does to photographs, {measure: {set: row}}; empty where it was not measured."""
+    file = rows.folder / "photographs.csv"
+    found = {}
+    if file.exists():
+        for row in pd.read_csv(file).to_dict("records"):
+            found.setdefault(row["measure"], {})[row["weights"]] = row
+    return found
 
 
 def distribution(rows: Rows, label: str) -> dict:
