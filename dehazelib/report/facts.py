@@ -1,6 +1,7 @@
 """The numbers that the pages quote from a study's rows: what was run, what it shows, what the shipped weights are."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -155,6 +156,11 @@ def judgement(rows: Rows) -> dict[str, bool]:
         "the training graph needs the printed GFLOPs":
             len(compute) > 0 and bool((compute.gflops_profiler - paper["framework_gflops"]).abs().max() < 0.001),
     }
+
+
+def faults(file: Path) -> list[dict]:
+    """Returns the rows of the campaign of faults, tests/faults/campaign.py; none if it was not run."""
+    return pd.read_csv(file).to_dict("records") if file.exists() else []
 
 
 def what_was_run(rows: Rows) -> dict:

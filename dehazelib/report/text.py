@@ -75,6 +75,7 @@ def results_page(rows: Rows) -> str:
     still_open = sorted(still_open.items(), key=lambda group: len(group[1]), reverse=True)
     return render("results", facts.facts(rows), run=facts.what_was_run(rows), shown=facts.what_it_shows(rows),
                   claims=verdicts, counts=claims.counts(rows), still_open=still_open,
+                  faults=facts.faults(rows.folder.parent / "faults.csv"),
                   decided=[as_read(one) for one in verdicts if one.decided])
 
 
