@@ -68,55 +68,7 @@ def jobs(text: str, rule: str) -> int:
                for line in text.splitlines())
 
 
-@pytest.mark.slow
-def test_one_machine_plans_one_process_per_stage(tmp_path):
-    text = plan(tmp_path, "--cores", "2", "--config", "profile=smoke")
-    assert jobs(text, "notebook") == 6 and jobs(text, "runs") == 6
-
-
-@pytest.mark.slow
-def test_all_notebooks_run_again_when_the_profile_is_newer(tmp_path):
-    arguments = ("--cores", "2", "--rerun-triggers", "mtime", "--config", "profile=smoke")
-    for line in plan(tmp_path, *arguments).splitlines():
-        if line.strip().startswith("output: "):
-            file = Path(line.split()[1])
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
-            os.utime(file, (1e9, 1e9))
-    assert jobs(plan(tmp_path, *arguments), "notebook") == 6
-
-
-def test_a_cluster_plans_one_job_per_run_unchanged(tmp_path):
-    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "runs_per_job=1")
-    assert jobs(text, "notebook") == 6 and jobs(text, "runs") > 30
-
-
-@pytest.mark.slow
-def test_a_cluster_needs_no_number_of_cores(tmp_path):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory",
-               str(tmp_path), "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "--summary"]
-    done = subprocess.run(command, capture_output=True, text=True,
-                          env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
-    assert done.returncode == 0 and "06_verdict.ipynb" in done.stdout, done.stderr  # a dry run would take one core
-
-
-@pytest.mark.slow
-def test_four_gpus_share_each_stage(tmp_path):
-    text = plan(tmp_path, "--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
-    assert 3 * 6 <= jobs(text, "runs") <= 4 * 6
-    assert {f"CUDA_VISIBLE_DEVICES={gpu}" for gpu in range(4)} <= set(text.split())
-
-
-@pytest.mark.slow
-def test_gpus_are_given_out_among_those_that_the_caller_may_use(tmp_path):
-    arguments = ("--cores", "8", "--config", "profile=smoke", "gpus=2", "--printshellcmds")
-    text = plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5,GPU-3a")
-    assert {line[0] for line in commands(text)} == {"CUDA_VISIBLE_DEVICES=5", "CUDA_VISIBLE_DEVICES=GPU-3a"}
-    with pytest.raises(AssertionError, match="gpus=2, but CUDA_VISIBLE_DEVICES names 1: 5."):
-        plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5")
-
-
-def commands(text: str) -> list[list[str]]:
+def trained(text: str) -> list[list[str]]:
     """Returns what each job trains, and what comes before its command."""
     return [line.replace("Shell command:", "").split() for line in text.splitlines() if " -m dehazelib train " in line]
 
@@ -131,52 +83,67 @@ def real(tmp_path):
 
 
 @pytest.mark.slow
-def test_each_run_is_in_one_job_and_the_phases_of_the_longest_runs_are_in_the_same(tmp_path, real):
-    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--printshellcmds", "--config", "profile=cpu",
-                f"data={real}", "runs_per_job=1")
-    jobs = [[word for word in line if "-s0-" in word or "-s1-" in word] for line in commands(text)]
-    planned = [run for job in jobs for run in job]
-    assert len(planned) == len(set(planned)) > 30
-    (longest,) = [job for job in jobs if any(run.startswith("longest-") for run in job)]
-    labels = {run.rpartition("-s0-")[0] for run in longest}
-    assert labels >= {"longest-student-phase1", "longest-student", "longest-framework", "onward-student"}
-
-
-def gpus_asked_for(text: str) -> list[str]:
-    return re.findall(r" gpu=(\d+)", text)
-
-
-@pytest.mark.slow
-def test_the_command_for_a_cluster_asks_for_a_gpu_for_each_job(tmp_path, real):
-    page = (paths.ROOT / "notebooks" / "README.md").read_text()
-    (line,) = [line for line in page.splitlines() if "--executor slurm" in line]
-    text = plan(tmp_path, *shlex.split(line.replace("/shared/folder", str(real)))[1:])
-    assert gpus_asked_for(text) == ["1"] * jobs(text, "runs") and jobs(text, "runs") > 100
-
-
-@pytest.mark.slow
-def test_a_cluster_is_asked_for_no_gpu_unless_told_to(tmp_path):
-    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke")
-    assert gpus_asked_for(text) == ["0"] * jobs(text, "runs") and jobs(text, "runs") == 6
-
-
-@pytest.mark.slow
-def test_a_run_of_two_stages_is_made_by_the_first(tmp_path):
-    planned = [word
-               for line in commands(plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", "profile=smoke"))
-               for word in line if "-s0-" in word]
+def test_one_machine_plans_one_process_per_stage_and_a_run_of_two_stages_once(tmp_path):
+    text = plan(tmp_path, "--cores", "2", "--printshellcmds", "--config", "profile=smoke")
+    assert jobs(text, "notebook") == 6 and jobs(text, "runs") == 6
+    planned = [word for line in trained(text) for word in line if "-s0-" in word]
     assert len(planned) == len(set(planned)) and sum(run.startswith("aod_net-s0-") for run in planned) == 1
 
 
 @pytest.mark.slow
-def test_gpus_are_given_out_in_turn_over_all_jobs_and_hold_one_each(tmp_path):
-    text = plan(tmp_path, "--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
-    given = [line[0] for line in commands(text)]
-    counts = [given.count(f"CUDA_VISIBLE_DEVICES={gpu}") for gpu in range(4)]
-    assert sum(counts) == len(given) and max(counts) - min(counts) <= 1
+def test_all_notebooks_run_again_when_the_profile_is_newer(tmp_path):
+    arguments = ("--cores", "2", "--rerun-triggers", "mtime", "--config", "profile=smoke")
+    for line in plan(tmp_path, *arguments).splitlines():
+        if line.strip().startswith("output: "):
+            file = Path(line.split()[1])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            os.utime(file, (1e9, 1e9))
+    assert jobs(plan(tmp_path, *arguments), "notebook") == 6
+
+
+def test_a_cluster_plans_one_job_per_run_without_a_gpu_unless_told_to(tmp_path):
+    text = plan(tmp_path, "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "runs_per_job=1")
+    assert jobs(text, "notebook") == 6 and jobs(text, "runs") > 30
+    assert re.findall(r" gpu=(\d+)", text) == ["0"] * jobs(text, "runs")
+
+
+@pytest.mark.slow
+def test_a_cluster_needs_no_number_of_cores(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile"), "--directory",
+               str(tmp_path), "--executor", "slurm", "--jobs", "10", "--config", "profile=smoke", "--summary"]
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env=os.environ | {"DEHAZE_RESULTS": str(tmp_path / "results")})
+    assert done.returncode == 0 and "06_verdict.ipynb" in done.stdout, done.stderr  # a dry run would take one core
+
+
+@pytest.mark.slow
+def test_the_command_for_a_cluster_asks_for_a_gpu_for_each_job_and_keeps_chains_of_runs_together(tmp_path, real):
+    page = (paths.ROOT / "notebooks" / "README.md").read_text()
+    (line,) = [line for line in page.splitlines() if "--executor slurm" in line]
+    line = line.replace("/shared/folder", str(real)).replace("profile=budget", "profile=cpu")  # which has chains
+    text = plan(tmp_path, *shlex.split(line)[1:], "--printshellcmds")
+    assert re.findall(r" gpu=(\d+)", text) == ["1"] * jobs(text, "runs") and jobs(text, "runs") > 100
+    made = [[word for word in line if re.search(r"-s\d-", word)] for line in trained(text)]
+    planned = [run for job in made for run in job]
+    assert len(planned) == len(set(planned))
+    (longest,) = [job for job in made if any(run.startswith("longest-") for run in job)]
+    labels = {run.rpartition("-s0-")[0] for run in longest}
+    assert labels >= {"longest-student-phase1", "longest-student", "longest-framework", "onward-student"}
+
+
+@pytest.mark.slow
+def test_gpus_are_given_out_in_turn_among_those_that_the_caller_may_use(tmp_path):
+    arguments = ("--cores", "8", "--config", "profile=demo", "gpus=4", "--printshellcmds")
+    text = plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5,6,7,GPU-3a")
+    given = [line[0].removeprefix("CUDA_VISIBLE_DEVICES=") for line in trained(text)]
+    counts = [given.count(gpu) for gpu in ("5", "6", "7", "GPU-3a")]
+    assert 3 * 6 <= sum(counts) == len(given) <= 4 * 6 and max(counts) - min(counts) <= 1
     held = {line.split("gpu0=")[1] for line in text.splitlines() if "gpu0=" in line and "runtime=" in line}
     assert {tuple(int(part.rstrip(",").split("=")[-1]) for part in rest.split()[:4]) for rest in held} == {
         (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)}
+    with pytest.raises(AssertionError, match="gpus=4, but CUDA_VISIBLE_DEVICES names 1: 5."):
+        plan(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="5")
 
 
 @pytest.mark.slow

@@ -99,6 +99,11 @@ class Variant:
         return self.network == "student" and not (self.equal_budget or self.long or self.searched)
 
     @property
+    def adaptive(self) -> bool:
+        """Returns whether the weight of the affinity loss adapts to the gradients."""
+        return self.guided and (self.change == "adaptive" or bool(self.teacher) or self.network != "student")
+
+    @property
     def scored(self) -> bool:
         """Returns whether it is for the test sets: not the search, nor a long run before its last stage."""
         return not (self.searched or self.stage)

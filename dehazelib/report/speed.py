@@ -90,16 +90,11 @@ def by_machine(file: Path) -> Iterator[tuple[Machine, pd.DataFrame]]:
 def _affinity(folder: Path) -> dict:
     memories = dict(by_machine(folder / "affinity_memory.csv"))
     found = {}
-    for machine, rows in by_machine(folder / "affinity.csv"):
-        rows = _where(rows, POOLED)
-        if LITERAL not in set(rows.method):  # N x N matrices did not fit
-            continue
+    for machine, table in _summaries(folder / "affinity.csv", LITERAL, ["distance"], POOLED):
         needed = {}
         if machine in memories:
             needed = _where(memories[machine], POOLED).set_index(["distance", "method"]).extra_mb
-        for row in timing.summary(rows, LITERAL, by=["distance"]).itertuples():
-            if row.method == LITERAL:
-                continue
+        for row in table[table.method != LITERAL].itertuples():
             ours, theirs = (needed.get((row.distance, method), nan) for method in (row.method, LITERAL))
             name = f"{row.distance}, fused" if row.method == "fused" else row.distance
             found.setdefault((name, LITERAL), {})[machine] = _speedup(row, ours, theirs, "MB")
@@ -108,11 +103,8 @@ def _affinity(folder: Path) -> dict:
 
 def _training(folder: Path) -> dict:
     found = {}
-    for machine, rows in by_machine(folder / "training.csv"):
-        if RELEASED not in set(rows.method):
-            continue
-        table = timing.summary(rows, RELEASED)
-        table["hours"] = table.ms / rows.batch.iloc[0] * published_images("dehazing") / 3.6e6
+    for machine, table in _summaries(folder / "training.csv", RELEASED, ["batch"]):
+        table["hours"] = table.ms / table.batch * published_images("dehazing") / 3.6e6
         theirs = table.hours[table.method == RELEASED].iloc[0]
         for row in table[table.method.str.startswith("exact affinity")].itertuples():
             found.setdefault((row.method, RELEASED), {})[machine] = _speedup(row, row.hours, theirs, "hours")
@@ -120,20 +112,26 @@ def _training(folder: Path) -> dict:
 
 
 def _inference(folder: Path) -> dict:
-    accuracies = dict(by_machine(folder / "inference_accuracy.csv"))
+    changes = {machine: rows.groupby("method").psnr_change_db.mean()
+               for machine, rows in by_machine(folder / "inference_accuracy.csv")}
     found = {}
-    for machine, rows in by_machine(folder / "inference.csv"):
-        rows = _where(rows, IMAGE)
-        changes = {}
-        if machine in accuracies:
-            changes = accuracies[machine].groupby("method").psnr_change_db.mean()
-        for method, reference in RUNTIMES.items():
-            if not {method, reference} <= set(rows.method):
-                continue
-            table = timing.summary(rows, reference, by=[]).set_index("method", drop=False)
-            speedup = _speedup(table.loc[method], table.ms[method], table.ms[reference], "ms", changes.get(method, nan))
-            found.setdefault((method, reference), {})[machine] = speedup
+    for method, reference in RUNTIMES.items():
+        for machine, table in _summaries(folder / "inference.csv", reference, [], IMAGE):
+            table = table.set_index("method", drop=False)
+            if method in table.index:
+                change = changes.get(machine, {}).get(method, nan)
+                speedup = _speedup(table.loc[method], table.ms[method], table.ms[reference], "ms", change)
+                found.setdefault((method, reference), {})[machine] = speedup
     return found
+
+
+def _summaries(file: Path, reference: str, by: list[str],
+               where: dict | None = None) -> Iterator[tuple[Machine, pd.DataFrame]]:
+    """Yields each machine that timed a reference with its methods' summary (profiling/timing.py)."""
+    for machine, rows in by_machine(file):
+        rows = _where(rows, where or {})
+        if reference in set(rows.method):
+            yield machine, timing.summary(rows, reference, by=by)
 
 
 def _where(rows: pd.DataFrame, values: dict) -> pd.DataFrame:

@@ -43,6 +43,8 @@ def test_a_label_is_read_as_it_is_made(label, variant):
 
 def test_what_follows_from_a_variant():
     of = Variant.of
+    assert of("framework-as_released-adaptive").adaptive and of("framework-bilinear_teacher").adaptive
+    assert of("mscnn-affinity").adaptive and not of("framework-as_released").adaptive and not of("student").adaptive
     assert of("framework-bilinear_teacher").central and not of("framework-equal_budget").central
     assert not of("search-l1").central and not of("longest-framework").central and not of("hazy").central
     assert not of("search-l1").scored and not of("longest-student-phase1").scored and of("longest-student").scored

@@ -91,14 +91,6 @@ def test_every_network_of_a_table_must_be_measured_and_agree(tmp_path, claim, ta
     assert found.status == DISAGREES and list(found.evidence["off"]) == ["AOD-Net"]
 
 
-@pytest.mark.parametrize("added, status", [(9, AGREES), (18, DISAGREES)])
-def test_listed_parameters_agree_to_the_printed_digit(tmp_path, added, status):
-    theirs = published("table5").set_index("key").drop(["student", "full_framework"])
-    rows = [compute(key, "deployed", 1e6 * value) for key, value in theirs.parameters_millions.items()]
-    rows[0]["parameters"] += added  # to 1,760
-    assert judge(tmp_path, "baseline_parameters", compute=rows).status == status
-
-
 @pytest.mark.parametrize("gflops, status", [(53.69, AGREES), (64.04, DISAGREES)])
 def test_the_student_alone_must_need_less_than_the_training_graph_on_the_same_device(tmp_path, gflops, status):
     rows = [compute("full_framework", "training_graph", 122458, gflops_profiler=64.04),

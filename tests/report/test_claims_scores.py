@@ -45,11 +45,6 @@ def test_a_score_on_other_images_is_not_held_against_the_printed_one(tmp_path):
     assert (found.status, found.reason, found.interval.known) == (NOT_TESTED, Reason.OTHER_TEST_SET, False)
 
 
-def test_every_baseline_of_table_5_has_a_claim():
-    for key, row in published("table5").set_index("key").drop(["student", "full_framework"]).iterrows():
-        assert CLAIMS[f"{key}_psnr"].printed == row.psnr
-
-
 def test_the_first_alternative_with_rows_decides_and_the_others_stand_beside(tmp_path):
     scores = score("framework-as_released", [[32.0]] * 2, "sots_indoor") + score(
         "framework-as_described", [[16.0]] * 2, "sots_indoor")
@@ -93,24 +88,14 @@ def test_a_difference_without_a_printed_size_needs_only_the_sign(tmp_path, claim
     assert (found.status, found.reason) == (status, reason)
 
 
-@pytest.mark.parametrize("gain, status", [(0.0473, AGREES), (0.0, DISAGREES)])
-def test_a_difference_in_ssim(tmp_path, gain, status):
-    found = judge(tmp_path, "gcanet_ssim", scores=score("gcanet", BASE, ssim=0.9 + gain) + score("student", BASE))
-    assert found.status == status and found.interval.value == pytest.approx(gain)
-
-
-@pytest.mark.parametrize("cost, status", [(0.2, AGREES), (0.8, DISAGREES), (0.4 + NOISE, INCONCLUSIVE)])
-def test_a_small_cost_is_at_most_the_printed_one(tmp_path, cost, status):
-    scores = score("mc_fsrcnn-native", BASE) + score("dsc_mc_fsrcnn-native", BASE - cost)
-    assert judge(tmp_path, "dsc_costs_little_460", scores=scores).status == status
-
-
-def test_noise_contradicts_a_claim_only_if_it_is_smaller_than_the_claim(tmp_path):
-    for name, b, status in (("affinity_gain_db", "student", DISAGREES),  # 4.2 dB are far outside the noise
-                            ("hr_beats_lr_db", "framework-as_released-lr", INCONCLUSIVE)):  # 0.18 dB are within
-        found = judge(tmp_path, name, scores=score("framework-as_released", BASE + NOISE) + score(b, BASE))
-        assert found.interval.sign() == 0 and found.status == status
-        assert found.evidence["equivalence"] == "undecided"
+@pytest.mark.parametrize("claim, a, b, gain, status", [
+    ("dsc_costs_little_460", "mc_fsrcnn-native", "dsc_mc_fsrcnn-native", 0.2, AGREES),  # at most the printed cost
+    ("dsc_costs_little_460", "mc_fsrcnn-native", "dsc_mc_fsrcnn-native", 0.8, DISAGREES),
+    ("dsc_costs_little_460", "mc_fsrcnn-native", "dsc_mc_fsrcnn-native", 0.4 + NOISE, INCONCLUSIVE),
+    ("affinity_gain_db", "framework-as_released", "student", NOISE, DISAGREES),  # 4.2 dB are far outside the noise
+    ("hr_beats_lr_db", "framework-as_released", "framework-as_released-lr", NOISE, INCONCLUSIVE)])  # 0.18 are
+def test_noise_leaves_a_claim_open_only_if_it_is_as_large_as_the_claim(tmp_path, claim, a, b, gain, status):
+    assert judge(tmp_path, claim, scores=score(a, BASE + gain) + score(b, BASE)).status == status
 
 
 def test_a_difference_tells_how_much_of_the_gradient_each_side_has(tmp_path):
@@ -206,21 +191,15 @@ def test_other_networks_are_compared_with_the_student_at_their_budget_where_it_w
     assert judge(tmp_path, claim, scores=scores, runs=runs).status == AGREES
 
 
-@pytest.mark.parametrize("claim, a, b", [
-    ("mc_beats_fsrcnn_460", "mc_fsrcnn-native", "fsrcnn_x2-native"),
-    ("dsc_costs_little_920", "mc_fsrcnn-upsampled", "dsc_mc_fsrcnn-upsampled")])
-def test_a_network_below_bicubic_resizing_says_nothing_of_the_size_of_a_difference(tmp_path, claim, a, b):
+@pytest.mark.parametrize("claim, a, b, bicubic, reason", [
+    ("mc_beats_fsrcnn_460", "mc_fsrcnn-native", "fsrcnn_x2-native", 60, Reason.BELOW_BICUBIC),
+    ("mc_beats_fsrcnn_460", "mc_fsrcnn-native", "fsrcnn_x2-native", -10, None),
+    ("mc_beats_drn_920", "mc_fsrcnn-upsampled", "drn_s-upsampled", 5, None)])  # which enlarges four times, not twice
+def test_a_network_below_bicubic_resizing_says_nothing_of_the_size_of_a_difference(tmp_path, claim, a, b, bicubic,
+                                                                                  reason):
     scores = score(a, BASE + CLAIMS[claim].printed) + score(b, BASE)
-    control = f"bicubic-{a.rpartition('-')[2]}"
-    for bicubic, reason in ((60, Reason.BELOW_BICUBIC), (-10, None)):
-        found = judge(tmp_path, claim, scores=scores + score(control, BASE[:1] + bicubic))
-        assert found.reason == reason
-
-
-def test_a_network_that_enlarges_four_times_is_not_held_to_doubling(tmp_path):
-    scores = score("mc_fsrcnn-upsampled", BASE + 7.91) + score("drn_s-upsampled", BASE)
-    scores += score("bicubic-upsampled", BASE[:1] + 5)
-    assert judge(tmp_path, "mc_beats_drn_920", scores=scores).status == AGREES
+    control = score(f"bicubic-{a.rpartition('-')[2]}", BASE[:1] + bicubic)
+    assert judge(tmp_path, claim, scores=scores + control).reason == reason
 
 
 # ----------------------------------------------------------------------------------------------------- special measures
