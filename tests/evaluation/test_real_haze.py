@@ -80,13 +80,10 @@ def test_large_photographs_are_reduced_to_two_megapixels_and_small_ones_left(tmp
     assert large.shape[1] * large.shape[2] <= no_reference.PIXELS and large.shape == (3, 1224, 1632)
 
 
-def test_a_photograph_is_read_upright(tmp_path):
+def test_a_photograph_is_read_upright_and_a_file_that_is_none_is_named(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     assert no_reference.read(photo(tmp_path / "phone.jpg", exif=exif)).shape == (3, 40, 32)
-
-
-def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="bad.png"):
         no_reference.read(tmp_path / "bad.png")
@@ -143,17 +140,6 @@ def test_a_photograph_is_known_by_its_content(tmp_path, monkeypatch):
     rows.to_csv(one.folder / "real_hazy.csv", index=False)
     pd.testing.assert_frame_equal(no_reference.measure([one], photos, tmp_path), again, check_dtype=False)
     assert computed[-1] == ["a.png", "b.png"]
-
-
-def test_without_photographs_nothing_is_written(tmp_path):
-    one = runs.run(tmp_path / "runs", Spec(label="hazy", network="hazy", data="rooms"))
-    assert no_reference.measure([one], [], tmp_path).empty and not (tmp_path / "real_hazy.csv").exists()
-
-
-def test_a_panel_shows_photographs_and_their_dehazed_versions(tmp_path):
-    (first, before), (second, after) = no_reference.panel(lambda x: x + 1, [photo(tmp_path / "a.png")])
-    assert (first, second) == ("photograph", "dehazed")
-    assert before[0].shape == after[0].shape == (32, 40, 3) and (after[0] == 1).all()
 
 
 @pytest.mark.skipif(not (DATA / "real-hazy").is_dir(), reason="no data")

@@ -8,7 +8,6 @@ from dehazelib import networks
 from dehazelib.experiments import plan
 from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.spec import SUBSTITUTES
-from dehazelib.report.rows import published
 
 
 @pytest.mark.parametrize("profile", ["smoke", "demo"])
@@ -70,28 +69,11 @@ def test_the_student_goes_on_alone_from_the_end_of_the_longest_pair():
         plan.longest(Settings(onward=[{"steps": 30}]))
 
 
-def test_the_search_is_never_scored():
-    settings = Settings(search={"slow": {"lr": 1e-4}})
-    (slow,) = plan.search(settings)
-    assert slow.lr == 1e-4 and not plan.is_scored(slow) and slow in plan.every(settings)
-
-
 def test_the_recipes_are_those_of_the_paper_and_of_the_code():
     paper, released = (plan.student(Settings(recipe=r, student_crop=0, student_batch=2))
                        for r in ("paper", "released"))
     assert (paper.lr, paper.decay, paper.decay_steps, paper.batch, paper.crop) == (1e-5, 0.98, 10 * 48 // 2, 2, 0)
     assert (released.lr, released.schedule, released.clip, released.augment) == (1e-4, "constant", 0.1, "released")
-
-
-def test_demo_has_a_run_for_every_row_that_is_the_paper_s_own():
-    settings = Settings.load("demo")
-    labels = {spec.label for spec in plan.every(settings)}
-    others = {"srresnet", "drn_s"}
-    for table in ("table1", "table3"):
-        assert {f"{key}-native" for key in set(published(table).key) - others} <= labels
-    for table in ("table2", "table4"):
-        assert {f"{key}-upsampled" for key in set(published(table).key) - others} <= labels
-    assert {"student", "framework-as_released", "aod_net"} <= labels
 
 
 def test_other_students_come_with_and_without_the_module():

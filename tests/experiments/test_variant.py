@@ -5,8 +5,6 @@ import json
 import pytest
 
 from dehazelib import paths
-from dehazelib.experiments import plan
-from dehazelib.experiments.settings import Settings
 from dehazelib.experiments.variant import Variant
 
 
@@ -54,9 +52,3 @@ def test_what_follows_from_a_variant():
 def test_what_is_no_label_is_refused():
     with pytest.raises(ValueError, match="'no label' is no label of a run"):
         Variant.of("no label")
-
-
-def test_long_runs_are_scored_when_they_end():
-    settings = Settings.load(overrides={"longest": [{"steps": 2}, {"steps": 1}]})
-    scored = {spec.label: plan.is_scored(spec) for spec in plan.longest(settings)}
-    assert scored["longest-student"] and not scored["longest-student-phase1"] and scored["hazy-all_pairs"]
