@@ -1,23 +1,11 @@
 """Rows of measurements: each run keeps its own, so that only what is new is computed; the study's file has them all."""
 
-import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
-from torch import nn
 
-from dehazelib.experiments.spec import Spec
 from dehazelib.files import write_csv
-
-
-class TrainedRun(typing.Protocol):
-    """What is asked of a run here: its specification, its folder and its network with trained weights."""
-
-    spec: Spec
-    folder: Path
-
-    def network(self) -> nn.Module: ...
 
 
 def cached_rows(file: Path, keys: list[str], wanted: dict[tuple, object], kind: str, kinds: Iterable[str],
@@ -40,8 +28,9 @@ def cached_rows(file: Path, keys: list[str], wanted: dict[tuple, object], kind: 
     return known[pd.MultiIndex.from_frame(known[keys]).isin(list(wanted))]
 
 
-def of_runs(runs: list[TrainedRun], rows_of: Callable[[TrainedRun], pd.DataFrame], file: Path) -> pd.DataFrame:
-    """Returns the rows of all runs, with run, label and seed in front, after writing them to the study's file."""
+def of_runs(runs: list, rows_of: Callable[[object], pd.DataFrame], file: Path) -> pd.DataFrame:
+    """Returns the rows of all runs (of training/runs.py), with run, label and seed in front, after writing them to the
+    study's file."""
     tables = []
     for run in runs:
         names = pd.DataFrame([{"run": run.spec.id, "label": run.spec.label, "seed": run.spec.seed}])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dehazelib.data.pairs import Pairs
-from dehazelib.evaluation.cached import TrainedRun, cached_rows, of_runs
+from dehazelib.evaluation.cached import cached_rows, of_runs
 from dehazelib.evaluation.scores import array, images, task_pairs
 from dehazelib.experiments.spec import Spec
 from dehazelib.metrics import psnr_rgb, ssim_gauss11_rgb, ssim_uniform7_rgb
@@ -147,14 +147,14 @@ def protocol_scores(network: nn.Module, spec: Spec, pairs: Pairs) -> pd.DataFram
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure(runs: list[TrainedRun], pairs: Pairs, folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
+def measure(runs: list, pairs: Pairs, folder: Path, device: torch.device | str = "cpu") -> pd.DataFrame:
     """Returns the rows of all these runs on a test set, with run, label and seed, after writing <folder>/protocols.csv.
 
     folder: of the study; the file holds these runs and images only. Each run's folder keeps its own rows, so that only
     images without a score in one of the protocols are computed, on `device`. Raises FileNotFoundError for a run that is
     not trained.
     """
-    def rows_of(run: TrainedRun) -> pd.DataFrame:
+    def rows_of(run) -> pd.DataFrame:
         wanted = {(pairs.name, pair.name): pair for pair in task_pairs(run.spec, pairs).pairs}
         return cached_rows(run.folder / FILE, ["test_set", "image"], wanted, "protocol", OF_IMAGES,
                            lambda missing: protocol_scores(run.network().to(device), run.spec, pairs.select(missing)))

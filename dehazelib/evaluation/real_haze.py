@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dehazelib.data.images import list_images
 from dehazelib.deploy.photos import dehaze, read_photo
-from dehazelib.evaluation.cached import TrainedRun, cached_rows, of_runs
+from dehazelib.evaluation.cached import cached_rows, of_runs
 from dehazelib.evaluation.scores import array
 from dehazelib.networks.physics import dark_channel
 
@@ -123,7 +123,7 @@ def compare(network: nn.Module, photos: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure(runs: list[TrainedRun], photos: list[Path], folder: Path,
+def measure(runs: list, photos: list[Path], folder: Path,
             device: torch.device | str = "cpu") -> pd.DataFrame:
     """Returns the rows of all these runs, with run, label and seed, after writing <folder>/real_hazy.csv.
 
@@ -134,7 +134,7 @@ def measure(runs: list[TrainedRun], photos: list[Path], folder: Path,
         return pd.DataFrame()
     wanted = {(photo.name, content(photo)): photo for photo in photos}
 
-    def rows_of(run: TrainedRun) -> pd.DataFrame:
+    def rows_of(run) -> pd.DataFrame:
         return cached_rows(run.folder / FILE, ["image", "sha256"], wanted, "statistic", STATISTICS,
                            lambda missing: compare(run.network().to(device), missing))
 

@@ -3,7 +3,7 @@
 import math
 
 from dehazelib.experiments.settings import BASELINES, READINGS, RECIPES, SR_BASELINES, Settings
-from dehazelib.experiments.spec import Spec
+from dehazelib.experiments.spec import IMAGE, Spec
 from dehazelib.experiments.variant import SUBSTITUTE_TEACHERS, Variant
 
 EPOCH_IMAGES = {  # of a dehazing and of a super-resolution epoch: ITS has ten hazy images per scene
@@ -23,7 +23,7 @@ LONG = (*LONGEST, ONWARD)
 TRUNK = "trunk-student-decay"  # label of the end of the long run of results/plan.md
 HAZY_ALL, PRIOR_ALL = "hazy-all_pairs", "dark_channel_prior-all_pairs"  # their controls
 SEARCH = "search-"  # how the labels of the search's runs begin
-IMAGE, BATCH = (460, 620), 2  # of the paper's training; its w_FA belongs to them
+BATCH = 2  # of the paper's training; its w_FA belongs to this and to its images
 
 
 # ------------------------------------------------------------------------------------------------ single runs

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,6 +12,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_valida
 
 from dehazelib.experiments.options import OptionError, Options, read_mapping
 
+IMAGE = (460, 620)  # height and width of the paper's images
 SUBSTITUTES = ("bilinear", "bicubic", "black")  # networks without parameters that can stand in for a teacher
 LATER = ("scales", "haze")  # options added after runs were committed: they enter a run's id unless they are the default
 
@@ -103,6 +105,14 @@ class Spec(Options):
         return cycles * sum(sizes) + sum(sizes[:rest])
 
     @property
+    def pixels(self) -> float:
+        """Returns the mean number of pixels of the images that it trains on."""
+        if self.crop:
+            return self.crop**2
+        pixels = sum(count * (IMAGE[0] // factor) * (IMAGE[1] // factor) for factor, count in self.cycle)
+        return pixels / sum(count for _, count in self.cycle)
+
+    @property
     def id(self) -> str:
         """Returns label, seed and the first 8 hex digits of the SHA-256 of the specification."""
         digest = hashlib.sha256(json.dumps(self._counted(), sort_keys=True).encode()).hexdigest()
@@ -134,3 +144,10 @@ def read_run(folder: Path) -> Spec:
         raise ValueError(f"{file} was changed, or its folder renamed: it specifies {spec.id}. Change it back, or "
                          "remove the folder to train the run again.")
     return spec
+
+
+def of_row(row: Mapping) -> Spec:
+    """Returns the part of the specification in a row of runs.csv that decides the sizes of its training images."""
+    scales = row.get("scales", "")
+    return Spec(crop=int(row["crop"]), reduce=int(row["reduce"]), batch=int(row.get("batch", 1)),
+                scales=scales if isinstance(scales, str) else "")

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 from scipy import stats
 
+from dehazelib.experiments.spec import of_row
 from dehazelib.figures.style import (
     AXES,
     GREY,
@@ -27,7 +28,6 @@ from dehazelib.figures.style import (
 PSNR = "validation_psnr_rgb"
 TASKS = {"native": "restoring 460×620 (Tables 1 and 3)", "upsampled": "reaching 920×1240 (Tables 2 and 4)"}
 BICUBIC = {"bicubic": "bicubic", "bicubic_x4": "bicubic ×4"}
-IMAGE = (460, 620)  # height and width of RESIDE's indoor images
 
 
 def learning_curves(curves: pd.DataFrame, y: str = PSNR, x: str = "images") -> Figure:
@@ -130,18 +130,11 @@ def stages(curves: pd.DataFrame, runs: pd.DataFrame, last: str) -> pd.DataFrame:
     parts, before = [], {"images": 0, "step": 0, "minutes": 0.0, "pixels": 0.0}
     for stage, run in enumerate(chain, 1):
         part = curves[curves.run == run].sort_values("step")
-        part = part.assign(pixels=part.images * pixels_per_image(runs.loc[run]), label=last, stage=stage)
+        part = part.assign(pixels=part.images * of_row(runs.loc[run]).pixels, label=last, stage=stage)
         part = part.assign(**{name: part[name] + so_far for name, so_far in before.items()})
         before = {name: part[name].max() for name in before}
         parts.append(part)
     return pd.concat(parts) if parts else curves.iloc[:0].assign(pixels=0.0, stage=0)
-
-
-def pixels_per_image(run: pd.Series) -> float:
-    """Returns how many pixels of one image a run trains on. run: crop and reduce (downsampling factor) of runs.csv."""
-    if run.crop:
-        return run.crop**2
-    return IMAGE[0] * IMAGE[1] / run["reduce"] ** 2
 
 
 def scaling(curve: pd.DataFrame, printed: dict[str, float], printed_pixels: float, y: str = "test_psnr_rgb") -> Figure:

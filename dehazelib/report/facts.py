@@ -10,6 +10,7 @@ from safetensors import safe_open
 from dehazelib import paths
 from dehazelib.experiments.plan import ADAPTIVE_SHARE, IMAGE, LONGEST, PRIOR_ALL, TEACHER
 from dehazelib.experiments.settings import RECIPES
+from dehazelib.experiments.spec import of_row
 from dehazelib.provenance import Machine
 from dehazelib.report import tables, tables_extra
 from dehazelib.report.rows import READINGS, Rows, published, published_images
@@ -61,8 +62,8 @@ def budget(rows: Rows, label: str) -> dict:
     their shares of the published recipe's images and pixels, minutes, and the factors of downsampling of each stage."""
     stages = rows.phases(label).to_dict("records")
     images, recipe = rows.images_seen(label), published_images("dehazing")
-    pixels = sum(stage["training_images"] * _pixels_per_image(stage) for stage in stages)
-    scales = dict.fromkeys(_scales(stage) for stage in stages)
+    pixels = sum(stage["training_images"] * of_row(stage).pixels for stage in stages)
+    scales = dict.fromkeys(tuple(factor for factor, _ in of_row(stage).cycle) for stage in stages)
     return {"images": images, "recipe": recipe, "image_share": images / recipe,
             "pixel_share": pixels / (recipe * IMAGE[0] * IMAGE[1]),
             "minutes": sum(stage["minutes"] for stage in stages), "crop": int(stages[-1]["crop"]),
@@ -98,29 +99,6 @@ def one_training(rows: Rows) -> dict:
     labels = ["student", *weak]
     runs = pd.concat([rows.of(label).groupby("seed").psnr_rgb.mean() for label in labels])
     return {"runs": len(runs), "labels": labels, "sd": runs.std(), "low": runs.min(), "high": runs.max()}
-
-
-def _scales(run: dict) -> tuple[int, ...]:
-    """Returns the factors of downsampling that the steps of a run take in turn."""
-    scales = run.get("scales", "")
-    if isinstance(scales, str) and scales:
-        return tuple(int(factor) for factor in scales.split())
-    return (int(run["reduce"]),)
-
-
-def _pixels_per_image(run: dict) -> float:
-    """Returns the mean number of pixels of the images that a run was trained on. With several factors in turn, each
-    step has as many images as make the pixels of `batch` images at `reduce`, but at least one."""
-    if run["crop"]:
-        return run["crop"] ** 2
-    images = pixels = 0
-    for factor in _scales(run):
-        count = 1
-        if len(_scales(run)) > 1:
-            count = max(1, round(run["batch"] * (factor / run["reduce"]) ** 2))
-        images += count
-        pixels += count * (IMAGE[0] // factor) * (IMAGE[1] // factor)
-    return pixels / images
 
 
 def released_shares(rows: Rows) -> tuple[float, float] | None:
