@@ -32,18 +32,18 @@ COLUMNS = {  # of Tables 5 and 9 -> of compute.csv, and what its unit is in the 
 
 def score(rows: Rows, claim: Claim) -> Finding:
     """Returns the mean score of label `a` on SOTS-indoor."""
-    label, *others = first_with_rows(rows, claim.a)
+    (label,), *others = alternatives(rows, claim.a)
     need_sots(rows, label)
     interval = rows.score(label, claim.metric)
     evidence = scored(rows, label) | trained(rows, label)
     if others:
-        evidence["beside"] = {other: rows.score(other, claim.metric) for other in others}
+        evidence["beside"] = {other: rows.score(other, claim.metric) for (other,) in others}
     return Finding(interval, (of_scores(rows, label),), evidence, (label,))
 
 
 def difference(rows: Rows, claim: Claim) -> Finding:
     """Returns the score of label `a` less that of label `b`; in percent of the latter if that is the claim's unit."""
-    pair, *others = pairs_with_rows(rows, claim.a, claim.b)
+    pair, *others = alternatives(rows, claim.a, claim.b)
     found = compared(rows, claim, *pair)
     beside = {f"{a} less {b}": rows.difference(a, b, claim.metric) for a, b in others}
     if claim.unit == "percent":
@@ -110,26 +110,15 @@ def need_sots(rows: Rows, *labels: str) -> None:
         raise NotTested(Reason.OTHER_TEST_SET, **scored(rows, *labels))
 
 
-def first_with_rows(rows: Rows, cell: str) -> list[str]:
-    """Returns the alternatives of a cell that have scores, in order."""
-    labels = cell.split(" | ")
-    found = [label for label in labels if rows.has(label)]
+def alternatives(rows: Rows, *cells: str) -> list[tuple[str, ...]]:
+    """Returns the alternatives that some cells name together, in order, as far as all of their labels have scores; a
+    cell with one label has it in each."""
+    labels = [cell.split(" | ") for cell in cells]
+    most = max(map(len, labels))
+    named = list(zip(*(names if len(names) == most else names * most for names in labels)))
+    found = [together for together in named if all(map(rows.has, together))]
     if not found:
-        need(rows, *labels)
-    return found
-
-
-def pairs_with_rows(rows: Rows, a: str, b: str) -> list[tuple[str, str]]:
-    """Returns the pairs of alternatives that both have scores, in order; one that stands alone pairs with all."""
-    ours, theirs = a.split(" | "), b.split(" | ")
-    if len(ours) == 1:
-        ours *= len(theirs)
-    if len(theirs) == 1:
-        theirs *= len(ours)
-    pairs = list(zip(ours, theirs))
-    found = [pair for pair in pairs if rows.has(pair[0]) and rows.has(pair[1])]
-    if not found:
-        need(rows, *dict.fromkeys(label for pair in pairs for label in pair))
+        need(rows, *dict.fromkeys(label for together in named for label in together))
     return found
 
 

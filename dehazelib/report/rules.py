@@ -82,6 +82,13 @@ def below(interval: Interval, limit: float) -> bool | None:
     return False if interval.low > limit else None
 
 
+def inside(interval: Interval, least: float, most: float) -> bool | None:
+    """Returns whether an interval lies inside a range (True), wholly outside of it (False) or neither (None)."""
+    if least <= interval.low and interval.high <= most:
+        return True
+    return False if interval.high < least or interval.low > most else None
+
+
 def together(parts: Iterable[bool | None]) -> bool | None:
     """Returns whether all parts hold: False if one does not, None if none fails but one is undecided."""
     parts = list(parts)

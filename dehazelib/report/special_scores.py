@@ -14,8 +14,8 @@ from dehazelib.report.columns import DIFFERENCE
 from dehazelib.report.interval import Interval
 from dehazelib.report.measures import (
     OURS,
+    alternatives,
     compared,
-    first_with_rows,
     need,
     need_sots,
     of_scores,
@@ -24,7 +24,16 @@ from dehazelib.report.measures import (
     with_evidence,
 )
 from dehazelib.report.rows import READINGS, Rows, published
-from dehazelib.report.rules import AIRLIGHT_ONE, RECONSTRUCTED, decide, fewer_than_published, gain, positive, together
+from dehazelib.report.rules import (
+    AIRLIGHT_ONE,
+    RECONSTRUCTED,
+    decide,
+    fewer_than_published,
+    gain,
+    inside,
+    positive,
+    together,
+)
 from dehazelib.report.statistics import mean_interval
 from dehazelib.report.tables import table
 from dehazelib.report.verdict import Claim, Finding, NotTested, Reason, Status
@@ -96,17 +105,13 @@ def _budget(rows: Rows, table: pd.DataFrame) -> dict:
 def zero_shot(rows: Rows, claim: Claim) -> Finding:
     """ZID's score. It is fitted to each image, so no budget of training excuses a low one; but its authors stop each
     image at the step that its ground truth likes best, so only such a score, zid_oracle, can fall short of theirs."""
-    label = first_with_rows(rows, claim.a)[0]
+    (label,), *_ = alternatives(rows, claim.a)
     need_sots(rows, label)
     scores, steps = rows.of(label), rows.of_runs(label, "steps")
     interval = mean_interval(scores.groupby(scores.image.map(rows.unit)).psnr_rgb.mean())  # over rooms
     evidence = scored(rows, label) | {"steps_per_image": steps}
-    least, most = claim.printed - CLOSE["psnr"], claim.printed + CLOSE["psnr"]
-    holds, reason = None, None
-    if interval.high < least or interval.low > most:
-        holds = False
-    elif least <= interval.low and interval.high <= most:
-        holds = True
+    most, reason = claim.printed + CLOSE["psnr"], None
+    holds = inside(interval, claim.printed - CLOSE["psnr"], most)
     if not interval.bounded:
         reason = Reason.NO_LIMITS
     elif steps < ZID_STEPS:
@@ -121,7 +126,7 @@ def zero_shot(rows: Rows, claim: Claim) -> Finding:
 
 def student_over_lightweight(rows: Rows, claim: Claim) -> Finding:
     """The student must beat every network below 0.1 million parameters, FAMED-Net by about the printed size."""
-    student = first_with_rows(rows, claim.a)[0]
+    (student,), *_ = alternatives(rows, claim.a)
     need(rows, "famed_net")
     table = published("table5")
     light = table.key[(table.parameters_millions < LIGHTWEIGHT) & ~table.key.isin([*OURS, "famed_net"])]
