@@ -184,12 +184,6 @@ def test_a_training_that_is_stopped_ends_with_one_line_and_goes_on_later(tmp_pat
     assert "of 5000. The checkpoint is written: the same command goes on from there." in said
 
 
-def test_a_tilde_in_a_data_folder_is_expanded(run, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for command in (["data", "check", "~/none"], ["score", "--data", "~/none"]):
-        fails(run(*command), f"{tmp_path}/none: no such data root")
-
-
 @pytest.mark.slow
 def test_the_catalogue_is_listed_with_counts_and_the_paper_s(run):
     status, out, err = run("networks", "--csv")

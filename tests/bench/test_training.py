@@ -72,38 +72,6 @@ def test_the_released_step_runs_in_a_process_of_its_own_and_all_rows_are_written
     assert conv["backward of conv 3x3, 16 to 16"] == pytest.approx(2 * conv["conv 3x3, 16 to 16"])
 
 
-def test_slow_ways_are_made_and_warmed_up_on_small_images_before_they_are_timed(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(bench, "ours", lambda *_: {bench.OURS: lambda: torch.ones(1).relu()})
-    calls = []
-
-    def call(function, *given):
-        calls.append(given)
-        return function(*given)
-
-    monkeypatch.setattr(memory, "another_process", lambda: contextlib.nullcontext(call))
-    bench.run(tmp_path, SIZE, repeats=2)
-    ways = [bench.REFERENCE, bench.GIVEN_BACK][: 1 + can_keep()]
-    made = [given for way in ways for given in ((way, SIZE, 0), (way, (8, 8), 1))]
-    assert calls[1:] == made + [(way, SIZE, 1) for way in ways] * 2
-
-
-@pytest.mark.slow
-def test_a_gpu_takes_several_steps_at_a_time_whose_mean_counts(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    taken = []
-
-    def compare(methods, *_, **more):
-        methods[bench.OURS]()
-        return pd.DataFrame([{"method": name, "repeat": 0, "ms": 30.0} for name in methods])
-
-    monkeypatch.setattr(bench, "ours", lambda *_: {bench.OURS: lambda: taken.append(1)})
-    monkeypatch.setattr(bench.timing, "compare", compare)
-    monkeypatch.setattr(bench.roofline, "operations", lambda *_, **more: pd.DataFrame())
-    monkeypatch.setitem(bench.STEPS, "cpu", 3)
-    assert (bench.run(tmp_path, SIZE).ms == 10).all() and len(taken) == 3
-
-
 def test_the_profile_of_a_gpu_counts_its_kernels_alone(monkeypatch):
     gpu, cpu = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
     events = [("conv", gpu, False, 6000.0), ("add", gpu, False, 2000.0), ("Optimizer.step", gpu, True, 5000.0),
