@@ -27,6 +27,7 @@ from dehazelib.figures.style import (
 )
 
 INTERVAL = "95 % interval (Student's t) over seeds"
+WHISKERS = "whiskers: 95 % interval over seeds and rooms; the difference of two single runs has none"
 MARGIN = 0.1  # dB, the largest difference of no practical importance
 TEST = ("difference", "difference_low", "difference_high")
 VALIDATION = ("validation_difference", "validation_low", "validation_high")
@@ -105,7 +106,7 @@ def gains(table: pd.DataFrame, printed: float) -> Figure:
         ("C2", "interval above 0"), ("C3", "interval below 0"), (GREY, "interval includes 0, or one seed"))]
     hollow = Line2D([], [], marker="o", mfc="white", ms=4, lw=1, color=GREY, label="the same on validation scenes")
     band = Line2D([], [], color="#d9dde3", lw=8, label=f"± {MARGIN} dB: of no practical importance")
-    legend(fig, [*colours, hollow, band], define(table.label) + "whiskers: 95 % interval over seeds and scenes")
+    legend(fig, [*colours, hollow, band], define(table.label) + WHISKERS)
     return fig
 
 
@@ -127,8 +128,7 @@ def gain_by_budget(table: pd.DataFrame, printed: float, printed_pixels: float) -
                 va="center")
     ax.set(xscale="log", xlabel=AXES["pixels"], ylabel="gain over the student alone (dB)")
     ax.margins(0.1, 0.15)
-    note = "whiskers: 95 % interval over seeds and scenes"
-    legend(fig, ax.get_legend_handles_labels()[0], define(table.label) + note)
+    legend(fig, ax.get_legend_handles_labels()[0], define(table.label) + WHISKERS)
     return fig
 
 
