@@ -56,7 +56,7 @@ def _before_after(study: Path, target: Path) -> Path:
 
 
 def _jpeg(png: bytes, file: Path, width: int) -> Path:
-    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
     image.thumbnail((width, image.height))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=85, optimize=True)

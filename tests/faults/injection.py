@@ -1,7 +1,7 @@
 """Faults made on purpose: a command runs in a forked child, which is killed, or whose saving fails, at the n-th event.
 
 The command trains, scores and collects a framework of 60 steps (a teacher, an adaptive weight, an average of the
-weights, five validations) on the embedded rooms, with fewer layers and smaller images than the study's: about a second.
+weights, five validations) on the embedded rooms, with fewer layers and smaller images than the study does: two seconds.
 Events are the system calls of saving (open, write, fsync, rename), the steps, the validations and the scoring.
 """
 
@@ -129,7 +129,6 @@ def command(results: Path, faults: Faults | None = None) -> None:
 
 def begin(action: Callable[[], object]) -> tuple[int, io.BufferedRandom]:
     """Returns the process, started, that does something and ends as the command line does, and what it says."""
-    data(), provenance.environment()  # once, not in every child
     said = tempfile.TemporaryFile()
     gc.freeze()  # the child need not look through what is here
     sys.stdout.flush(), sys.stderr.flush()
@@ -185,6 +184,7 @@ def outcome(results: Path) -> dict:
 @cache
 def undisturbed() -> tuple[dict, list[str], float]:
     """Returns the outcome of the command left alone, the names of its events, and its seconds of processor time."""
+    data(), provenance.environment()  # once, not in every child
     with tempfile.TemporaryDirectory() as folder:
         results, noted = Path(folder) / "results", Path(folder) / "noted"
 
@@ -226,9 +226,10 @@ def disturbed(results: Path, action: Callable[[], object]) -> str:
 
 def completed(results: Path) -> str:
     """Returns "" if the command ends as if it had been left alone from the start; else what went wrong."""
+    wanted = undisturbed()[0]
     status, said = forked(lambda: command(results))
     if status:
         return f"the same command failed: {said}"
-    wanted, found = undisturbed()[0], outcome(results)
+    found = outcome(results)
     wrong = [name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)]
     return f"other files: {', '.join(sorted(wrong))}" if wrong else ""

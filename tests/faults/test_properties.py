@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
@@ -30,6 +30,7 @@ settings.register_profile("faults", max_examples=int(os.environ.get("FAULTS_EXAM
                           derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("faults")
 
+pytestmark = pytest.mark.slow
 positive = some.integers(1, 10**6)
 share = some.floats(0, 1)
 finite = some.floats(allow_nan=False, allow_infinity=False)
@@ -83,7 +84,6 @@ def _exif() -> Image.Exif:
     return exif
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("read", [read_rgb, rgb_size, read_depth_png, read_photo])
 @pytest.mark.parametrize("form, mode", [("PNG", "RGB"), ("PNG", "L"), ("PNG", "P"), ("JPEG", "RGB"), ("WEBP", "RGB"),
                                         ("BMP", "RGB"), ("TIFF", "RGB"), ("TIFF", "I;16")])
@@ -172,7 +172,6 @@ def test_the_bootstrap_has_the_limits_of_all_draws_of_two_scenes(gaps, seed):
 @given(some.lists(some.integers(0, 9), unique=True, min_size=1, max_size=8), some.data())
 def test_scores_that_are_added_in_any_parts_are_all_there_once(tmp_path_factory, images, data):
     cuts = data.draw(some.lists(some.integers(0, len(images)), max_size=3).map(sorted))
-    assume(images)
     one = runs.Run(tmp_path_factory.mktemp("runs"), Spec(steps=1))
     one.folder.mkdir()
     rows = pd.DataFrame({"test_set": "rooms", "image": [f"{i}_1" for i in images], "psnr_rgb": 20.5,
