@@ -11,6 +11,7 @@ from dehazelib import paths
 from dehazelib.data import nyu
 from dehazelib.experiments.plan import LONGEST, ONWARD, TRUNK
 from dehazelib.experiments.spec import SUBSTITUTES
+from dehazelib.files import read_csv
 from dehazelib.report.interval import UNKNOWN, Interval
 from dehazelib.report.statistics import mean_interval, paired_interval, paired_p, scene
 
@@ -237,7 +238,8 @@ def _read(folder: Path, name: str) -> pd.DataFrame:
     file = folder / f"{name}.csv"
     if not file.exists():
         return pd.DataFrame(columns=REQUIRED[name])
-    frame = pd.read_csv(file, dtype={column: str for column in TEXT})
+    remedy = "fetch it again, or start the command that measured it again"
+    frame = read_csv(file, remedy, dtype={column: str for column in TEXT})
     if lacking := [column for column in REQUIRED[name] if column not in frame]:
         raise ValueError(f"{file} lacks the column {', '.join(lacking)}: measure it again with this version.")
     text = [column for column in TEXT if column in frame]

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dehazelib import paths
 from dehazelib.data.images import DataError, list_images, read_rgb
 from dehazelib.data.manifest import manifest
 from dehazelib.data.nyu import read_split
 from dehazelib.data.sources import open_data
 from dehazelib.experiments.spec import Spec
+from dehazelib.report.rows import Rows
 from dehazelib.training import runs
 from dehazelib.training.checkpoint import CHECKPOINT, WEIGHTS
 from image_folders import add_nyu, add_sots
@@ -121,6 +123,14 @@ def test_a_checkpoint_with_a_flipped_bit_or_of_another_run_is_never_used(tmp_pat
     file.unlink()
     assert completed(stopped) == ""
     assert not list(stopped.rglob("*checkpoint*")) and outcome(stopped)
+
+
+def test_a_studys_rows_that_were_cut_are_named(tmp_path):
+    for name in ("scores", "runs"):
+        shutil.copy(paths.ROOT / f"results/cpu-nyu/{name}.csv", tmp_path)
+    cut(tmp_path / "scores.csv")
+    with pytest.raises(ValueError, match="scores.csv: damaged .its end is missing.: fetch it again"):
+        Rows(tmp_path)
 
 
 # -------------------------------------------------------------------------------------------------------------- data

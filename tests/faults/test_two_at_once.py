@@ -11,6 +11,8 @@ from dehazelib.data.cache import cached_folder
 from dehazelib.data.manifest import manifest
 from tests.faults.injection import Faults, begin, command, completed, end, events, undisturbed
 
+pytestmark = pytest.mark.slow
+
 
 def at_once(results: Path, count: int, fault: Faults | None = None) -> str:
     """Returns "" if so many processes at once leave what one leaves; else what went wrong. fault: of the first."""
@@ -22,13 +24,11 @@ def at_once(results: Path, count: int, fault: Faults | None = None) -> str:
     return f"one ended with: {wrong[0]}" if wrong else completed(results)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 5])
 def test_processes_at_once_leave_what_one_leaves(tmp_path, count):
     assert at_once(tmp_path / "results", count) == ""
 
 
-@pytest.mark.slow
 def test_the_others_go_on_when_the_one_that_trains_is_killed(tmp_path):
     assert at_once(tmp_path / "results", 3, Faults(events("step")[30], "SIGKILL")) == ""
 

@@ -12,8 +12,11 @@ from dehazelib import files
 from dehazelib.training.state import TrainingState
 from tests.faults.injection import SAVING, Faults, command, completed, disturbed, events, forked, outcome, undisturbed
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize("name", SAVING)
 @pytest.mark.parametrize("what, share", [("ENOSPC", 0.1), ("EIO", 0.4), ("EROFS", 0.6), ("EDQUOT", 0.9)])
 def test_a_command_whose_saving_fails_is_completed_by_the_same_command(tmp_path, name, what, share):
@@ -62,7 +65,6 @@ def test_a_short_write_is_completed(tmp_path):
     assert rewritten(tmp_path / "table.csv", 2, "short") == (0, "") and (tmp_path / "table.csv").read_text() == NEW
 
 
-@pytest.mark.slow
 def test_a_folder_that_is_removed_while_it_trains_is_named(tmp_path):
     update = TrainingState.update
 
@@ -103,7 +105,6 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [8, 60, 200, 400])
 def test_a_full_disk_is_named_and_with_room_the_same_command_goes_on(tmp_path, kilobytes):
     undisturbed()
@@ -115,7 +116,6 @@ def test_a_full_disk_is_named_and_with_room_the_same_command_goes_on(tmp_path, k
         assert completed(results) == ""
 
 
-@pytest.mark.slow
 def test_finished_results_on_a_read_only_disk_are_loaded_and_an_unfinished_run_is_refused(tmp_path):
     with mounted(tmp_path / "disk", "size=64m") as results:
         assert completed(results) == ""
@@ -129,7 +129,6 @@ def test_finished_results_on_a_read_only_disk_are_loaded_and_an_unfinished_run_i
         assert status == 1 and "make its folder writable" in said.splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_results_that_were_moved_are_used_where_they_are(tmp_path):
     assert completed(tmp_path / "here") == ""
     before = outcome(tmp_path / "here")
