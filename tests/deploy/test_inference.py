@@ -22,12 +22,6 @@ def test_loaded_weights_are_those_saved_in_evaluation_mode(tmp_path, student):
     assert not loaded.training and torch.equal(loaded(image), student(image))
 
 
-def test_other_networks_load_by_name(tmp_path):
-    aod = networks.build("aod_net")
-    save_file(aod.state_dict(), tmp_path / "w.safetensors")
-    assert type(load(str(tmp_path / "w.safetensors"), "aod_net")) is type(aod)
-
-
 def test_sets_of_weights_that_come_along_load_by_name(tmp_path, student, monkeypatch):
     monkeypatch.setattr(paths, "WEIGHTS", tmp_path)
     other = networks.build("student")
@@ -37,12 +31,6 @@ def test_sets_of_weights_that_come_along_load_by_name(tmp_path, student, monkeyp
         assert torch.equal(load(weights).state_dict()["head.weight"], network.state_dict()["head.weight"])
     with pytest.raises(FileNotFoundError, match="another: no such weights.* come along: other, sots"):
         load("another")
-
-
-def test_a_file_in_the_home_folder_is_found(tmp_path, student, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    save_file(student.state_dict(), tmp_path / "w.safetensors")
-    assert torch.equal(load("~/w.safetensors").state_dict()["head.weight"], student.state_dict()["head.weight"])
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
@@ -70,12 +58,6 @@ def test_the_first_tensor_that_does_not_fit_is_named(tmp_path, student, change, 
     change(state)
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(DataError, match=f"w.safetensors does not hold a student: {message}"):
-        load(tmp_path / "w.safetensors")
-
-
-def test_the_weights_of_another_network_are_refused(tmp_path, student):
-    save_file(networks.build("aod_net").state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(DataError, match="does not hold a student"):
         load(tmp_path / "w.safetensors")
 
 

@@ -109,12 +109,6 @@ def test_a_phone_s_video_comes_out_upright(tmp_path):
     assert away(read(tmp_path / "clear.mp4")[0][2], np.rot90(frame(2), -1)) < 4
 
 
-def test_side_by_side_and_strength(tmp_path):
-    dehaze_video(lambda image: 1 - image, clip(tmp_path / "clip.mp4"), tmp_path / "both.mp4", 0.5, side_by_side=True)
-    made = read(tmp_path / "both.mp4")[0][0]
-    assert away(made[:, :64], frame(0)) < 4 and away(made[:, 64:], np.full((48, 64, 3), 127.5)) < 2
-
-
 @pytest.mark.parametrize("make, message", [
     (lambda path: path.write_text("no video"), "clip.mp4: cannot be read or written as a video"),
     (lambda path: clip(path, transfer=16), "clip.mp4: is HDR video: convert it"),
@@ -124,11 +118,6 @@ def test_what_is_no_such_video_is_named_and_leaves_nothing(tmp_path, make, messa
     with pytest.raises(DataError, match=message):
         dehaze_video(identity, tmp_path / "clip.mp4", tmp_path / "out" / "clear.mp4")
     assert not list(tmp_path.glob("out/*"))
-
-
-def test_an_absent_video_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none.mp4: no such file"):
-        dehaze_video(identity, tmp_path / "none.mp4", tmp_path / "clear.mp4")
 
 
 # ------------------------------------------------------------------------------------------------------- brightness
