@@ -243,7 +243,7 @@ def _score_photographs(study, options: argparse.Namespace) -> None:
 
 def _weights(options: argparse.Namespace):
     """Returns the network that `score` was given as a file, or the shipped one."""
-    from dehazelib.deploy.inference import load
+    from dehazelib.deploy.inference import SHIPPED, load
     from dehazelib.networks import CATALOGUE
     from dehazelib.networks.official import load_official
 
@@ -251,7 +251,7 @@ def _weights(options: argparse.Namespace):
         raise ValueError(f"score --official {options.official}: name the authors' file as well.")
     if options.official:
         return load_official(options.official, options.what)
-    network = load(options.what, options.network)
+    network = load(options.what or SHIPPED, options.network)
     if CATALOGUE[options.network].role == "super_resolution":
         raise ValueError(f"{options.network} enlarges images: only networks that dehaze are scored from a file.")
     return network

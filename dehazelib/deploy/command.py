@@ -52,7 +52,7 @@ def add(commands) -> None:
     existing.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     existing.add_argument("--skip-existing", action="store_true", help="leave out what has a result already")
     dehaze.add_argument("--weights", metavar="NAME|FILE", help="weights that come along, by name, or a student's "
-                        ".safetensors file (default: sots)")
+                        ".safetensors file (default: photo)")
     dehaze.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"],
                         help="where to run; auto: on a GPU where there is one (default: auto)")
     dehaze.set_defaults(run=dehaze_files)
@@ -60,7 +60,7 @@ def add(commands) -> None:
     export = commands.add_parser("export", help="write a student as an ONNX file")
     export.add_argument("target", type=path, metavar="FILE.onnx")
     export.add_argument("--weights", metavar="NAME|FILE", help="weights that come along, by name, or a student's "
-                        ".safetensors file (default: sots)")
+                        ".safetensors file (default: photo)")
     export.add_argument("--int8", action="store_true", help="convolutions in 8 bits: smaller, less exact")
     export.set_defaults(run=export_student)
 

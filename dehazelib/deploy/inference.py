@@ -16,7 +16,7 @@ from dehazelib.data.images import DataError
 from dehazelib.networks.student import OuterBlock, Student
 
 SHIPPED = paths.WEIGHTS / "sots.safetensors"  # the study's student
-DEFAULT = "sots"  # of the sets of weights that come along
+DEFAULT = "photo"  # of the sets of weights that come along
 FLOAT32_PIXELS = 4_000_000  # of one image; the student's feature maps of larger ones are kept in float16
 WHOLE_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}  # of an image that runs in one piece; larger ones run in strips
 STRIP_PIXELS = {"cpu": 40_000, "cuda": 1_000_000}  # of one strip: on a CPU its maps stay in the cache
@@ -36,7 +36,7 @@ def shipped() -> dict[str, Path]:
 def load(weights: Path | str | None = None, network: str = "student") -> nn.Module:
     """Returns a network with its weights, in evaluation mode.
 
-    weights: the name of a set that comes along (by default the student's `DEFAULT`) or a .safetensors file.
+    weights: the name of a set that comes along (by default `DEFAULT`) or a .safetensors file.
     Raises FileNotFoundError if there is no such file; DataError naming the first tensor that does not fit or is not
     finite.
     """

@@ -25,11 +25,11 @@ def test_loaded_weights_are_those_saved_in_evaluation_mode(tmp_path, student):
 def test_sets_of_weights_that_come_along_load_by_name(tmp_path, student, monkeypatch):
     monkeypatch.setattr(paths, "WEIGHTS", tmp_path)
     other = networks.build("student")
-    for name, network in (("sots", student), ("other", other)):
+    for name, network in (("photo", student), ("other", other)):
         save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
-    for weights, network in ((None, student), ("sots", student), ("other", other)):
+    for weights, network in ((None, student), ("photo", student), ("other", other)):
         assert torch.equal(load(weights).state_dict()["head.weight"], network.state_dict()["head.weight"])
-    with pytest.raises(FileNotFoundError, match="another: no such weights.* come along: other, sots"):
+    with pytest.raises(FileNotFoundError, match="another: no such weights.* come along: other, photo"):
         load("another")
 
 

@@ -1,9 +1,11 @@
 """What is committed under results/ follows from the committed rows, and holds nothing that must not be there."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+from hashlib import sha256
 
 import pandas as pd
 import pytest
@@ -144,6 +146,14 @@ def test_the_shipped_weights_are_those_of_a_committed_run():
     assert inference.SHIPPED.stat().st_size < 500_000
 
 
+def test_the_default_weights_of_the_dehazer_name_their_run():
+    file = paths.WEIGHTS / f"{inference.DEFAULT}.safetensors"
+    with safe_open(file, "pt") as weights:
+        folder = RESULTS / "cpu-nyu" / "runs" / weights.metadata()["run"]
+    recorded = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert sha256(file.read_bytes()).hexdigest() == recorded["weights_sha256"] and file.stat().st_size < 500_000
+
+
 def test_the_shipped_weights_score_as_committed():
     if not inference.SHIPPED.exists() or not os.environ.get("DEHAZE_DATA"):
         pytest.skip("skipped: no data")
@@ -151,6 +161,6 @@ def test_the_shipped_weights_score_as_committed():
     kept = kept[kept.run == shipped_run()]
     pairs = open_tests(os.environ["DEHAZE_DATA"])["sots_indoor"]
     known = pairs.select([pair for pair in pairs.pairs if pair.name in set(kept.image)])  # the copy scored had not all
-    again = evaluation.scores(inference.load(), Spec(), known.subset(3))
+    again = evaluation.scores(inference.load("sots"), Spec(), known.subset(3))
     both = again.merge(kept, on=["test_set", "image"], suffixes=("", "_kept"))
     assert len(both) == 3 and (both.psnr_rgb - both.psnr_rgb_kept).abs().max() < 0.01
