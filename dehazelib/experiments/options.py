@@ -114,7 +114,7 @@ def _path(where: tuple) -> str:
 def _instead(given: Any, kind: str) -> str:
     """Returns the end of an error's line: how to write a value that means what is asked for, or the value itself."""
     meant = ""
-    if kind == "list_type" and isinstance(given, str):
+    if kind == "list_type" and isinstance(given, str) and given.isprintable():  # on one line
         meant = f"[{given}]"
     if kind == "string_type" and isinstance(given, (int, float)):
         meant = f"'{given}', with quotes"

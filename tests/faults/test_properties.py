@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
@@ -57,6 +57,7 @@ anything = some.recursive(some.none() | some.booleans() | some.integers() | some
                                                                                           max_size=3), max_leaves=5)
 
 
+@example({"plug_and_play": "\x85"})  # a line's end
 @given(some.dictionaries(some.sampled_from([*Settings.model_fields]) | some.text(max_size=6), anything, max_size=3))
 def test_settings_from_anything_are_taken_or_refused_in_one_line(given_):
     try:

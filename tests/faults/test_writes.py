@@ -14,8 +14,6 @@ from tests.faults.injection import SAVING, Faults, command, completed, disturbed
 
 pytestmark = pytest.mark.slow
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("name", SAVING)
 @pytest.mark.parametrize("what, share", [("ENOSPC", 0.1), ("EIO", 0.4), ("EROFS", 0.6), ("EDQUOT", 0.9)])
