@@ -62,11 +62,6 @@ def test_super_resolution_asks_for_the_scale_of_the_network(pairs):
     assert shapes == [((8, 10), (32, 40))] * 2
 
 
-def test_bilinear_interpolation_solves_the_upsampled_task_without_error(pairs):
-    spec = Spec(task="super_resolution", target="upsampled")
-    assert np.isinf(evaluation.scores(Interpolation(2, "bilinear"), spec, pairs).psnr_rgb).all()
-
-
 def test_outputs_are_clamped_and_on_one_grid_with_their_targets(pairs):
     for _, hazy, output, target in evaluation.images(Shift(0.5), DEHAZE, pairs):
         assert hazy.shape == output.shape == target.shape == (1, 3, 32, 40)

@@ -69,13 +69,6 @@ def test_the_student_goes_on_alone_from_the_end_of_the_longest_pair():
         plan.longest(Settings(onward=[{"steps": 30}]))
 
 
-def test_the_recipes_are_those_of_the_paper_and_of_the_code():
-    paper, released = (plan.student(Settings(recipe=r, student_crop=0, student_batch=2))
-                       for r in ("paper", "released"))
-    assert (paper.lr, paper.decay, paper.decay_steps, paper.batch, paper.crop) == (1e-5, 0.98, 10 * 48 // 2, 2, 0)
-    assert (released.lr, released.schedule, released.clip, released.augment) == (1e-4, "constant", 0.1, "released")
-
-
 def test_other_students_come_with_and_without_the_module():
     runs = plan.plug_and_play(Settings(student="gcanet", plug_and_play=["aod_net"]))
     assert [run.label for run in runs] == ["aod_net", "aod_net-affinity", "gcanet", "gcanet-affinity"]

@@ -55,9 +55,3 @@ def test_no_table_has_more_than_seven_columns_and_values_stand_beside_their_inte
         assert len(tables.TABLES[name]["page"]) <= 7
     table5 = html.for_people("table5", tables.table("table5", rows))
     assert re.fullmatch(r"\d\d\.\d\d \[\d\d\.\d\d, \d\d\.\d\d\]", table5.set_index("network").loc["AOD-Net"].iloc[3])
-
-
-def test_a_row_of_a_network_that_was_not_trained_is_grey_and_says_so(made):
-    rows, _ = made
-    table = tables.table("table5", rows).head(1).assign(status=tables.NOT_TRAINED)
-    assert html.for_people("table5", table).status.tolist() == [tables.NOT_TRAINED]
