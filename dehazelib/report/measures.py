@@ -155,9 +155,8 @@ def cost(rows: Rows, claim: Claim) -> Finding:
     if claim.metric != "latency_ms":
         return Finding(Interval(float(row[claim.metric])), (of_compute(row),), evidence)
     machine = str(Machine.of(row))
-    interval = Interval(*(float(row[f"latency_ms{limit}"]) for limit in ("", "_low", "_high")))
     reason = None if PAPER_GPU in machine else Reason.OTHER_GPU
-    return Finding(interval, (of_compute(row),), evidence | {"machine": machine}, reason=reason)
+    return Finding(latency(row), (of_compute(row),), evidence | {"machine": machine}, reason=reason)
 
 
 def table_column(rows: Rows, claim: Claim) -> Finding:
@@ -201,6 +200,11 @@ def compute_row(rows: Rows, name: str, device: str = "", needs: str = "parameter
         raise NotTested(Reason.NOT_RUN, missing=[name])
     on_cpu = found.device.str.lower().str.startswith("cpu")
     return found.iloc[np.argsort(on_cpu, kind="stable")].iloc[0]
+
+
+def latency(row: pd.Series) -> Interval:
+    """Returns the milliseconds in a row of compute.csv."""
+    return Interval(*(float(row[f"latency_ms{limit}"]) for limit in ("", "_low", "_high")))
 
 
 def of_compute(row: pd.Series) -> str:

@@ -14,7 +14,7 @@ from dehazelib.experiments.settings import RECIPES
 from dehazelib.provenance import MACHINE, Machine
 from dehazelib.report import audit
 from dehazelib.report.interval import Interval
-from dehazelib.report.measures import compute_row, counted, of_compute
+from dehazelib.report.measures import compute_row, counted, latency, of_compute
 from dehazelib.report.rows import Rows, published
 from dehazelib.report.rules import below, digits, positive, together
 from dehazelib.report.statistics import mean_interval
@@ -150,7 +150,7 @@ def separable_latency(rows: Rows, claim: Claim) -> Finding:
     ours = compute_row(rows, "dsc_mc_fsrcnn", needs="latency_ms")
     plain = compute_row(rows, "mc_fsrcnn", ours.device, "latency_ms")
     lead = Interval(0, plain.latency_ms_low - ours.latency_ms_high, plain.latency_ms_high - ours.latency_ms_low)
-    holds = together([positive(lead), below(_latency(ours), REAL_TIME_MS)])
+    holds = together([positive(lead), below(latency(ours), REAL_TIME_MS)])
     times = Interval(ours.latency_ms / plain.latency_ms, ours.latency_ms_low / plain.latency_ms_high,
                      ours.latency_ms_high / plain.latency_ms_low)
     evidence = {"machine": str(Machine.of(ours)),
@@ -169,12 +169,8 @@ def real_time(rows: Rows, claim: Claim) -> Finding:
     row = compute_row(rows, "student", needs="latency_ms")
     evidence = {"machine": str(Machine.of(row)), "gflops": {"student": row.gflops_profiler},
                 "gflops_per_second": row.gflops_profiler * 1000 / REAL_TIME_MS}
-    return Finding(_latency(row), (of_compute(row),), evidence, holds=below(_latency(row), REAL_TIME_MS),
+    return Finding(latency(row), (of_compute(row),), evidence, holds=below(latency(row), REAL_TIME_MS),
                    reason=Reason.ON_CPU if row.device == "cpu" else None)
-
-
-def _latency(row: pd.Series) -> Interval:
-    return Interval(row.latency_ms, row.latency_ms_low, row.latency_ms_high)
 
 
 def budget_spread(rows: Rows, claim: Claim) -> Finding:
