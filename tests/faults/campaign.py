@@ -81,7 +81,8 @@ def tried(every: int, only: str) -> Iterator[tuple[str, int, int, str]]:
             print(f"{kind}: {problem}" if problem else ".", end="\n" if problem else "", flush=True)
         count = len(todo[::every])
         print(f" {kind}: {count - len(lost)} of {count}", flush=True)
-        yield kind, count, count - len(lost), how
+        share = f"; one case of {every}" if every > 1 else ""
+        yield kind, count, count - len(lost), how + share
     if only in OPENED:
         seconds = openings()
         yield OPENED, len(seconds), sum(one < 2 for one in seconds), f"{max(seconds):.1f} s at most"
