@@ -75,8 +75,8 @@ def dehaze(image, weights: Path | str | Callable | None = None, strength: float 
     runs on the device that it is on; one from a file runs where the image is. strength: from 0, which changes nothing,
     to 1. Raises TypeError or ValueError for another image, and what `load` raises.
 
-    Above 200,000 pixels on a CPU (4,000,000 on a GPU) the student runs in strips, see inference.by_strips; up to
-    4,000,000 pixels with feature maps in float32, above in float16. Other networks run in one piece.
+    The student runs in strips, see strips.by_strips; up to 4,000,000 pixels with feature maps in float32, above in
+    float16. Other networks run in one piece.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}: give a number from 0, which changes nothing, to 1.")

@@ -21,7 +21,7 @@ QUALITY = {"crf": "18"}
 
 
 class SmoothedAverages:
-    """Averages over a frame, as inference.by_strips asks for them, smoothed over the frames before.
+    """Averages over a frame, as strips.by_strips asks for them, smoothed over the frames before.
 
     Each average follows its frames' like the voltage of a capacitor: a bright thing that comes into view does not
     darken everything else at once. rate: frames a second.
