@@ -28,8 +28,13 @@ from dehazelib.training.state import COMPILATIONS
 REFERENCE = "eager"  # float32, contiguous
 KEPT = "eager, freed memory kept"  # by the process (allocator.py)
 STRIPS = "strips"  # as dehazelib dehaze works on a CPU
-SIZES = [(460, 620), (1080, 1920), (2160, 3840)]  # height, width: the paper's, 1080p, 4K
+SIZES = [(460, 620), (3000, 4000)]  # height, width: the paper's, a phone's
 CASE = ["device", "height", "width"]
+
+try:
+    import openvino  # pip install '.[openvino]'
+except ModuleNotFoundError:
+    openvino = None
 
 Runtime = Callable[[Tensor], Tensor]  # hazy (B, 3, H, W) in [0, 1] -> dehazed, on the same device
 
@@ -93,21 +98,23 @@ def runtimes(student: nn.Module, device: str, folder: Path) -> dict[str, Runtime
         file = folder / f"int8-{int8}.onnx"
         export(student, file, int8)
         methods[name] = _session(file)
+        if openvino and not int8:
+            methods["OpenVINO"] = _openvino(file)
     return methods
 
 
 def run(folder: Path | None = None, weights: Path | str | None = None, sizes: list[tuple[int, int]] = SIZES,
         repeats: int = 5, seconds: float = 20.0, data: str | None = None, images: int = 6) -> pd.DataFrame:
-    """Returns one row per device, size and runtime: ms, times as fast (ratio) as `against`, change of PSNR in dB.
+    """Returns one row per device, size and runtime: ms, times as fast (ratio) as `against`, and what `accuracy` says.
 
     `against` is eager float32, or, where that was too slow to be timed, the same with freed memory kept.
 
     All repeats go to inference.csv in `folder` (default: bench.rows.local()), and the change of PSNR on single images
     to inference_accuracy.csv, after each device. What keeps freed memory runs in another process, which the image is
     handed to within the time that counts; a runtime that fails, for lack of memory or of a compiler, is left out with a
-    line. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32, as it
-    is and with freed memory kept, and to the runtime that was quickest at the first; one that takes longer than half
-    of `seconds` is timed once, and eager float32 as it is then no more at larger sizes.
+    line. On a CPU a size above the first, which takes seconds to minutes, is left to eager float32 (with freed memory
+    kept, where that can be), to strips, and to the runtime that was quickest at the first; one that takes longer than
+    half of `seconds` is timed once.
     weights: a student's .safetensors file, by default the shipped one; without it an untrained student is timed, and
     its accuracy is not measured. data: where the test pairs come from, by default $DEHAZE_DATA, else the embedded
     rooms.
@@ -121,7 +128,8 @@ def run(folder: Path | None = None, weights: Path | str | None = None, sizes: li
         for device in timing.devices():
             methods = runtimes(copy.deepcopy(student), device, Path(scratch))
             if device == "cpu" and can_keep():
-                methods[KEPT] = partial(_elsewhere, call, weights, trained)
+                methods[KEPT] = partial(_elsewhere, call, _whole, weights, trained)
+                methods[STRIPS] = partial(_elsewhere, call, _strips, weights, trained)
             timed.append(times(methods, sizes, device, repeats, seconds))
             keep(pd.concat(timed), "inference", folder)
             if trained:
@@ -134,7 +142,7 @@ def run(folder: Path | None = None, weights: Path | str | None = None, sizes: li
     if not trained:
         print(f"{inference.SHIPPED} is absent: times are of an untrained student, and its accuracy is not measured.")
         return table
-    mean = pd.concat(changed).groupby(["device", "method"], as_index=False).psnr_change_db.mean()
+    mean = pd.concat(changed).groupby(["device", "method"], as_index=False)[["psnr_change_db", "within_1_255"]].mean()
     return table.merge(mean, on=["device", "method"], how="left")
 
 
@@ -147,7 +155,7 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
         if parts:
             limit = seconds / 2
             if device == "cpu":
-                methods = _for_larger(methods, parts, limit)
+                methods = _for_larger(methods, parts[0])
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
         calls = {name: partial(method, image) for name, method in methods.items()}
         slow_first = {name: call for name, call in calls.items()  # compiles, which would count in its first time
@@ -159,12 +167,9 @@ def times(methods: dict[str, Runtime], sizes: list[tuple[int, int]], device: str
     return pd.concat(parts, ignore_index=True)
 
 
-def _for_larger(methods: dict[str, Runtime], parts: list[pd.DataFrame], limit: float) -> dict[str, Runtime]:
+def _for_larger(methods: dict[str, Runtime], rows: pd.DataFrame) -> dict[str, Runtime]:
     """Returns what is worth timing on a CPU at the sizes after the first, which take seconds to minutes."""
-    names = {REFERENCE, KEPT, quickest(parts[0])}  # a set: the reference may be the quickest
-    before = parts[-1].groupby("method").ms.median()
-    if KEPT in methods and before.get(REFERENCE, 0) > limit * 1e3:
-        names.discard(REFERENCE)
+    names = {KEPT if KEPT in methods else REFERENCE, STRIPS, quickest(rows)}
     return {name: method for name, method in methods.items() if name in names}
 
 
@@ -180,16 +185,19 @@ def quickest(rows: pd.DataFrame) -> str:
 
 
 def accuracy(methods: dict[str, Runtime], pairs: Pairs, device: str) -> pd.DataFrame:
-    """Returns one row per runtime and image: device, method, test_set, image, psnr_rgb, psnr_change_db.
+    """Returns one row per runtime and image: device, method, test_set, image, psnr_rgb, psnr_change_db, within_1_255.
 
-    The change is to eager float32 on the same image; negative: lost.
+    The change is to eager float32 on the same image (negative: lost), within_1_255 the share of its values that differ
+    by no more than that.
     """
     rows = []
     for pair, (hazy, clear) in zip(pairs.pairs, (pairs[i] for i in range(len(pairs)))):
-        score = {name: psnr_rgb(forward(hazy[None].to(device)).float().cpu(), clear[None]).item()
-                 for name, forward in methods.items()}
+        made = {name: forward(hazy[None].to(device)).float().cpu().clamp(0, 1) for name, forward in methods.items()}
+        score = {name: psnr_rgb(image, clear[None]).item() for name, image in made.items()}
         rows += [{"device": device, "method": name, "test_set": pairs.name, "image": pair.name, "psnr_rgb": value,
-                  "psnr_change_db": value - score[REFERENCE]} for name, value in score.items()]
+                  "psnr_change_db": value - score[REFERENCE],
+                  "within_1_255": ((made[name] - made[REFERENCE]).abs() <= 1 / 255).double().mean().item()}
+                 for name, value in score.items()]
     return pd.DataFrame(rows)
 
 
@@ -210,15 +218,20 @@ def _autocast(network: Runtime, device: str, kind: torch.dtype) -> Runtime:
     return run
 
 
-def _elsewhere(call: Callable, weights: Path | str | None, trained: bool, image: Tensor) -> Tensor:
-    """Returns the student's output, from the process of `call`, which keeps what it frees."""
-    return torch.from_numpy(call(_memory_kept, weights, trained, image.numpy()))
+def _elsewhere(call: Callable, function: Callable, weights: Path | str | None, trained: bool, image: Tensor) -> Tensor:
+    """Returns the student's output, computed by `function` in the process of `call`."""
+    return torch.from_numpy(call(function, weights, trained, image.numpy()))
 
 
-def _memory_kept(weights: Path | str | None, trained: bool, image: np.ndarray) -> np.ndarray:
+def _whole(weights: Path | str | None, trained: bool, image: np.ndarray) -> np.ndarray:
     keep_freed_memory()
     with torch.no_grad():
         return _held(weights, trained)(torch.from_numpy(image)).numpy()
+
+
+def _strips(weights: Path | str | None, trained: bool, image: np.ndarray) -> np.ndarray:
+    keep_freed_memory(large_blocks=False, most_mb=inference.KEPT_MB)
+    return photos.dehaze(torch.from_numpy(image), _held(weights, trained)).numpy()
 
 
 def _student(weights: Path | str | None, trained: bool) -> nn.Module:
@@ -233,6 +246,12 @@ def _session(file: Path) -> Runtime:
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     return lambda image: torch.from_numpy(session.run(None, {"hazy": image.numpy()})[0])
+
+
+def _openvino(file: Path) -> Runtime:
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(file, "CPU", options)
+    return lambda image: torch.from_numpy(compiled([image.numpy()])[0].copy())
 
 
 def _untrained() -> nn.Module:

@@ -16,7 +16,9 @@ NAMED = 10  # failures that the last line names; each has a line of its own befo
 
 
 def path(text: str) -> Path:
-    """Returns a path with ~ expanded, which some shells leave to programs."""
+    """Returns a path with ~ expanded, which some shells leave to programs. Raises ValueError for an empty one."""
+    if not text:
+        raise ValueError
     return Path(text).expanduser()
 
 

@@ -5,12 +5,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
-           ".bmp": "BMP"}  # that results are written in
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".webp": "WEBP", ".tif": "TIFF",
+           ".tiff": "TIFF", ".bmp": "BMP"}  # that results are written in
 OPENED = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "AVIF", "GIF", "PPM", "TGA", "JPEG2000")  # whatever it is
 # called; others, such as PostScript, would start other programs
 SUFFIXES = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}  # of --format
-PICTURES = (*FORMATS, ".jfif", ".avif")  # that are looked for in folders
+PICTURES = (*FORMATS, ".gif", ".avif")  # that are looked for in folders
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 RAW = (".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .sr2 .srf "
        ".srw .x3f").split()  # of cameras
@@ -41,7 +41,10 @@ def sources(given: list[str], out: Path, recursive: bool = False) -> tuple[list[
     found, problems, notes = [], [], []
     for text in given:
         path = Path(text).expanduser()
-        if path.is_dir():
+        if not text:  # would be taken for the folder that the user is in
+            inside = []
+            problems.append("'': is no file's name.")
+        elif path.is_dir():
             files = _visible_files(path, out, recursive)
             inside = [Source(file, file.relative_to(path).parent) for file in files if _is(file, PICTURES)]
             others = sum(_is(file, (*RAW, *HEIC, *VIDEOS)) for file in files)
@@ -101,9 +104,11 @@ def targets(found: list[Source], out: Path, form: str | None = None) -> list[Pat
     """Returns a file for each source, no two the same: `out` itself, or one in the folder `out` with the source's name.
 
     form: png (by default), jpg, webp, tiff, or same, where results can be written in the source's. Raises ValueError
-    if out is the name of a file, and there are several sources, or one of another kind.
+    if out is the name of a file, and there are several sources, or one of another kind, or it cannot be written.
     """
     if not names_a_file(out):
+        if _is(out, (*PICTURES, *HEIC, *RAW)) and not out.is_dir():
+            raise ValueError(f"{out}: results are written as {' '.join(FORMATS)}.")
         return _in_folder(found, out, form)
     if len(found) > 1:
         raise ValueError(f"{out}: is the name of one file, but {len(found)} are to be written: name a folder.")

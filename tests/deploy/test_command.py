@@ -69,6 +69,14 @@ def test_files_folders_and_patterns_are_taken_each_photograph_once():
     assert meant("100/*.JPG", "**/*_3.jpg") == (["100/IMG_1.JPG", "100/more/IMG_3.jpg"], [], [])
 
 
+def test_an_empty_name_is_not_the_folder_that_the_user_is_in(dehaze, capsys):
+    pictures("a.jpg")
+    assert dehaze("", "-o", "out")[:2] == (1, [])
+    with pytest.raises(SystemExit):
+        dehaze("a.jpg", "-o", "")
+    assert "argument -o/--out: invalid path value: ''" in capsys.readouterr().err
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file():
     pictures("a[1].jpg", "a1.jpg")
     assert meant("a[1].jpg")[0] == ["a[1].jpg"] and meant("a[1]*.jpg")[0] == ["a1.jpg"]
@@ -113,7 +121,7 @@ def of(*names):
 
 @pytest.mark.parametrize("names, form, expected", [
     (["a.jpg", "b.webp"], None, ["a.png", "b.png"]),
-    (["a.jpg", "b.JPG", "c.tif", "d.gif"], "same", ["a.jpg", "b.JPG", "c.tif", "d.png"]),
+    (["a.jpg", "b.JPG", "c.tif", "d.gif", "e.jfif"], "same", ["a.jpg", "b.JPG", "c.tif", "d.png", "e.jfif"]),
     (["a.png"], "jpg", ["a.jpg"]), (["a.png"], "tiff", ["a.tif"]), (["a.mov"], "jpg", ["a.mp4"]),
     (["x/a.jpg", "y/a.jpg", "y/A.jpg", "y/a-2.jpg"], None, ["a.png", "a-2.png", "A-3.png", "a-2-2.png"]),
     (["a.b.jpg", "a.c.jpg"], None, ["a.b.png", "a.c.png"]),
@@ -140,7 +148,9 @@ def test_one_photograph_may_be_given_the_name_of_its_result(dehaze):
     (["a.jpg", "b.jpg"], "clear.jpg", None, "is the name of one file, but 2 are to be written"),
     (["a.mp4"], "clear.jpg", None, "a photograph becomes a photograph"),
     (["a.jpg"], "clear.mp4", None, "a photograph becomes a photograph"),
-    (["a.jpg"], "clear.jpg", "png", "no name of a file of --format png")])
+    (["a.jpg"], "clear.jpg", "png", "no name of a file of --format png"),
+    (["a.jpg"], "clear.gif", None, "results are written as .png .jpg"),
+    (["a.heic"], "clear.HEIC", None, "results are written as .png .jpg")])
 def test_a_name_that_cannot_be_that_of_the_result_is_refused(names, out, form, message):
     with pytest.raises(ValueError, match=message):
         targets(of(*names), Path(out), form)
