@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # of "| head"
         sys.stderr.close()
     except KeyboardInterrupt as stopped:
-        print(f"dehazelib: {stopped or 'stopped.'}", file=sys.stderr)
+        print(f"dehazelib: {str(stopped) or 'stopped.'}", file=sys.stderr)
         return 130
     except ERRORS as error:
         print(f"dehazelib: {error}", file=sys.stderr)

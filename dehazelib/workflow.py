@@ -33,8 +33,12 @@ def run_study(profile: str, data: str | None = None, overrides: Mapping[str, Any
               workers: int = 0) -> Path:
     """Returns the study's report, an HTML file, after training what is missing and executing the notebooks.
 
-    Raises Failed in the end if a run or a notebook failed; KeyboardInterrupt says how to go on.
+    Raises Failed in the end if a run or a notebook failed; ValueError without the notebooks; KeyboardInterrupt says
+    how to go on.
     """
+    if not paths.NOTEBOOKS.is_dir():
+        raise ValueError("The whole study needs its notebooks and the paper's numbers, which are in the project's "
+                         "folder: run it there after pip install -e '.[export,study]'.")
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
     study = Study.open(profile, data, overrides=overrides)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from dehazelib import paths
+from dehazelib import paths, workflow
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -51,6 +51,12 @@ def test_photographs_and_export_need_only_their_part_of_the_packages(tmp_path, a
     refused = subprocess.run([*command, "networks"], cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode == 1 and "pandas" in refused.stderr and "pip install" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_whole_study_says_that_it_needs_the_project_s_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "absent")
+    with pytest.raises(ValueError, match="needs its notebooks .* in the project's folder"):
+        workflow.run_study("smoke")
 
 
 def plan(tmp_path, *arguments, **environment):

@@ -96,13 +96,17 @@ def dehaze_files(options: argparse.Namespace) -> int:
             outcome.complain(line)
         outcome.failed = [line.partition(": ")[0] for line in problems]
         inputs = {_identity(source.path) for source in found}
-        for source, target in zip(found, targets):
-            with outcome.of(source.path):
-                if _to_be_written(target, inputs, options):
-                    _dehaze(source, target, network, options)
-                    outcome.wrote(target)
-                else:
-                    outcome.skipped += 1
+        try:
+            for source, target in zip(found, targets):
+                with outcome.of(source.path):
+                    if _to_be_written(target, inputs, options):
+                        _dehaze(source, target, network, options)
+                        outcome.wrote(target)
+                    else:
+                        outcome.skipped += 1
+        except KeyboardInterrupt:
+            done = outcome.summary(folder, time.monotonic() - started)
+            raise KeyboardInterrupt(f"stopped: {done}; with --skip-existing it goes on from there.") from None
     outcome.complain(outcome.summary(folder, time.monotonic() - started))
     return 1 if outcome.failed else 0
 

@@ -205,6 +205,23 @@ def test_photos_before_and_after_bad_ones_are_dehazed(dehaze, monkeypatch):
     assert err[4].endswith("; 4 failed: shot.nef, bad.jpg, absent.jpg, huge.jpg") and len(err) == 5
 
 
+def test_a_batch_that_is_stopped_says_what_is_done(dehaze, monkeypatch):
+    pictures("a.jpg", "b.jpg", "c.jpg")
+    real, calls = inference.run, []
+
+    def stopped_at_the_second(*given, **options):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given, **options)
+
+    monkeypatch.setattr("dehazelib.deploy.photos.run", stopped_at_the_second)
+    status, out, err = dehaze("a.jpg", "b.jpg", "c.jpg", "-o", "out")
+    assert (status, out, files("out")) == (130, ["out/a.png"], ["a.png"]) and len(err) == 1
+    assert err[0].startswith("stopped: 1 dehazed into out in ") and err[0].endswith("with --skip-existing it goes on "
+                                                                                    "from there.")
+
+
 @pytest.mark.parametrize("encoding, name", [("cp1252", "b\u96fe.png"), ("utf-8:strict", os.fsdecode(b"b\xff.png"))])
 def test_a_name_that_the_terminal_cannot_show_stops_nothing(weights, encoding, name):
     pictures("a.png", "c.png")
