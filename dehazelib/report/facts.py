@@ -40,6 +40,7 @@ def facts(rows: Rows) -> dict:
         "best": best, "prior": "dark_channel_prior" if best == "student" else PRIOR_ALL, "shipped": shipped(rows),
         "adaptive_share": ADAPTIVE_SHARE, "released_shares": released_shares(rows),
         "charts": [file.name for file in sorted((rows.folder / "figures").glob("*.png"))],
+        "photographs": on_photographs(rows),
         "has_audit": (rows.folder / "tables" / "forensics.md").exists(),
     }
 
@@ -239,7 +240,6 @@ def card(rows: Rows) -> dict:
         "label": label, "last": phases.iloc[-1].to_dict(), "phases": phases.to_dict("records"),
         "minutes": phases.minutes.sum(), "machine": Machine.of(phases.iloc[-1]),
         "levels": scores.psnr_rgb.groupby(level).mean(), "distribution": lambda label: distribution(rows, label),
-        "photographs": on_photographs(rows),
     }
 
 
