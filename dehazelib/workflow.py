@@ -13,9 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-
 from dehazelib import paths
 from dehazelib.experiments.settings import Settings, profile_file
 from dehazelib.study import Study
@@ -81,10 +78,13 @@ def execute_notebooks(study: Study, parameters: dict[str, Any]) -> dict[str, str
 
 def _execute(source: Path, target: Path, parameters: dict[str, Any], stamp: str) -> str:
     """Executes a notebook into a file that appears when it is finished. Returns what went wrong, or ""."""
+    import nbformat  # only where a notebook is executed: both take a second to load
+    import papermill
+
     scratch = target.with_name(f"{target.stem}.running.ipynb")
     try:
         papermill.execute_notebook(source, scratch, parameters, kernel_name="python3", cwd=paths.NOTEBOOKS,
-                                   progress_bar=False, extra_arguments=["--IPKernelApp.log_level=40"])
+                                   progress_bar=False, extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as error:
         return f"cell {error.exec_count}: {error.ename}: {error.evalue.splitlines()[0]} (see {scratch})"
     executed = nbformat.read(scratch, as_version=4)
