@@ -47,7 +47,10 @@ def _pictures(sources: list[Path], target: Path) -> list[Path]:
     for source in sources:
         images = (output["data"]["image/png"] for cell in nbformat.read(source, as_version=4).cells
                   for output in cell.get("outputs", []) if "image/png" in output.get("data", {}))
-        files.append(_jpeg(base64.b64decode(next(images)), target / f"{source.stem}.jpg", PICTURE))
+        first = next(images, None)
+        if first is None:
+            raise ValueError(f"{source} shows no image for README.md's table of notebooks.")
+        files.append(_jpeg(base64.b64decode(first), target / f"{source.stem}.jpg", PICTURE))
     return files
 
 

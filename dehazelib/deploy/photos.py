@@ -226,15 +226,13 @@ def _profile(given: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None
 def _described(image: Image.Image, profile: bytes | None) -> dict:
     """Returns `info` of a photograph that was loaded from this image."""
     info = {}
-    try:
+    with contextlib.suppress(Exception):  # whatever a parser of damaged data runs into: the picture itself is sound
         exif = Image.Exif()
         exif.load(image.getexif().tobytes())  # a copy
         for tag in set(exif) - DESCRIBING:
             del exif[tag]
         if exif:
             info["exif"] = exif.tobytes()
-    except Exception:  # whatever a parser of damaged data runs into: the picture itself is sound
-        pass
     if profile:
         info["icc_profile"] = profile
     if dpi := image.info.get("dpi"):

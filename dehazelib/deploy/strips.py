@@ -80,12 +80,17 @@ class _Map:
         Each weight of a kernel meets the whole map but for the row and the column that it does not reach.
         """
         pixels = self.pixels[0]
-        rows = torch.stack([pixels[:, -1], 0 * pixels[:, 0], pixels[:, 0]], 1).to(self.exact)  # (C, 3, W)
-        columns = torch.stack([pixels[..., -1], 0 * pixels[..., 0], pixels[..., 0]], 1).to(self.exact)  # (C, 3, H)
-        corners = torch.stack([rows[..., -1], 0 * rows[..., 0], rows[..., 0]], 2)  # (C, 3, 3): taken away twice
-        met = self.total.view(-1, 1, 1) - rows.sum(2)[:, :, None] - columns.sum(2)[:, None] + corners
+        rows, columns = (_ends(pixels, side).to(self.exact) for side in (1, 2))  # (C, W, 3), (C, H, 3)
+        corners = _ends(rows, 1)  # (C, 3, 3): taken away twice
+        met = self.total.view(-1, 1, 1) - rows.sum(1)[:, :, None] - columns.sum(1)[:, None] + corners
         mean = torch.einsum("oikl,ikl->o", conv.weight.to(self.exact), met) / pixels[0].numel()
         return (mean + conv.bias).view(1, -1, 1, 1).to(self.computed)
+
+
+def _ends(pixels: Tensor, side: int) -> Tensor:
+    """Returns what the three taps of a kernel do not reach along a side: its last pixels, none, its first."""
+    first, last = pixels.select(side, 0), pixels.select(side, -1)
+    return torch.stack([last, torch.zeros_like(first), first], -1)
 
 
 class _Strips:

@@ -5,6 +5,7 @@ claim name labels or networks. Where they list alternatives ("framework-as_relea
 first with rows decides, and the others stand beside it.
 """
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -147,11 +148,9 @@ def cost(rows: Rows, claim: Claim) -> Finding:
     """Returns a column of compute.csv for network `a`, beside it that of network `b` on the same device."""
     row = compute_row(rows, claim.a, needs=claim.metric)
     evidence = {"parameters": {claim.a: row.parameters}}
-    try:
+    with contextlib.suppress(NotTested):  # it stands beside the answer, which does not need it
         other = compute_row(rows, claim.b, device=row.device, needs=claim.metric)
         evidence["beside"] = {claim.b: Interval(float(other[claim.metric]))}
-    except NotTested:
-        pass  # it stands beside the answer, which does not need it
     if claim.metric != "latency_ms":
         return Finding(Interval(float(row[claim.metric])), (of_compute(row),), evidence)
     machine = str(Machine.of(row))
@@ -219,11 +218,9 @@ def counted(rows: Rows, *names: str) -> tuple[dict[str, float], tuple[str, ...]]
 
 
 def _parameters(rows: Rows, name: str) -> tuple[float, str]:
-    try:
+    with contextlib.suppress(NotTested):  # runs.csv counts what was trained, too
         row = compute_row(rows, name)
         return float(row.parameters), f"compute.csv: name={name}, form={row.form}"
-    except NotTested:
-        pass  # runs.csv counts what was trained, too
     if name == WHOLE:
         for label in (f"framework-{reading}" for reading in READINGS):
             both = rows.of_runs(label, "parameters") + rows.teacher_parameters(label)

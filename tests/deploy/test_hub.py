@@ -47,8 +47,8 @@ def test_the_three_files_are_pushed(tmp_path, dehazer, monkeypatch):
 
     monkeypatch.setattr(hub.HfApi, "create_repo", lambda self, repo_id, **_: type("Repo", (), {"repo_id": repo_id})())
     monkeypatch.setattr(hub.HfApi, "upload_folder", upload_folder)
-    dehazer.shipped().push_to_hub("me/dehazer")
-    assert pushed == {"me/dehazer": ["README.md", "config.json", "model.safetensors"]}
+    dehazer.shipped().push_to_hub("owner/student")
+    assert pushed == {"owner/student": ["README.md", "config.json", "model.safetensors"]}
 
 
 def test_a_pickle_is_refused(dehazer):
